@@ -1,0 +1,81 @@
+"""From an observation to an action: asks the model in the way that it understands."""
+
+from collections.abc import Sequence
+
+from wisen.agent.prompts import compact, instruct
+from wisen.core.errors import ModelFault, SettingsError
+from wisen.core.ids import derived_seed
+from wisen.core.protocols import Capability, Model
+from wisen.core.records import (
+    Action,
+    EpisodeRequest,
+    MemoryItem,
+    ModelCall,
+    ModelReply,
+    ModelRequest,
+    Observation,
+    Purpose,
+)
+
+
+async def decide(
+    model: Model,
+    observation: Observation,
+    *,
+    request: EpisodeRequest,
+    history: Sequence[str],
+    items: Sequence[MemoryItem],
+    tried: frozenset[str],
+    step: int,
+) -> tuple[Action, ModelCall] | None:
+    """(action, the call that chose it); None when nothing is left to try here.
+
+    `tried` are actions that left this very observation unchanged: they are not offered again, for any policy, so that a
+    greedy one does not loop. Models that choose get the admissible actions, models with tool calls the tools, others the
+    list of actions in words.
+    """
+    options = tuple(action for action in observation.actions if action not in tried)
+    if Capability.CHOICE in model.capabilities:
+        if not observation.actions:
+            raise SettingsError(
+                f"{model.name} chooses among admissible actions, and this environment lists none",
+                "use a model that writes text or calls tools",
+            )
+        if not options:
+            return None
+        asked = ModelRequest(
+            purpose=Purpose.ACT,
+            messages=compact(observation, history, items),
+            options=options,
+            temperature=request.temperature,
+            explore=request.explore,
+            seed=derived_seed(request.seed, request.trajectory_id, step),
+        )
+        reply = await model.call(asked)
+        action = Action(text=reply.text)
+    else:
+        tools = observation.tools if Capability.TOOLS in model.capabilities else ()
+        asked = ModelRequest(
+            purpose=Purpose.ACT,
+            messages=instruct(observation, history, items, tools=bool(tools)),
+            tools=tools,
+            temperature=request.temperature,
+        )
+        reply = await model.call(asked)
+        action = _from_words(reply, observation)
+    call = ModelCall(id=f"{request.trajectory_id}/{step}", model=model.name, request=asked, reply=reply)
+    return action, call
+
+
+def _from_words(reply: ModelReply, observation: Observation) -> Action:
+    """The tool call, or the admissible action that the text names. Other text goes to the environment as it is, which
+    says what is wrong with it; an empty reply is the model's fault."""
+    if reply.tool_calls:
+        return Action(tool_call=reply.tool_calls[0])
+    lines = [line.strip().strip("`") for line in reply.text.splitlines() if line.strip()]
+    if not lines:
+        raise ModelFault("the model answered nothing")
+    for line in reversed(lines):
+        if line in observation.actions:
+            return Action(text=line)
+    return Action(text=lines[-1])

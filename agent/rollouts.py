@@ -1,0 +1,128 @@
+"""Many episodes at a time in one process: implements `wisen.core.protocols.Rollouts`."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from wisen.agent.graph import EpisodeContext, Recaller, closed, compiled
+from wisen.core.errors import EnvironmentFault, ModelFault
+from wisen.core.protocols import Distiller, Environment, Judgement, Model, Suite
+from wisen.core.records import Episode, EpisodeEnd, EpisodeRequest, Step, Verdict, VerdictSource
+
+
+class LocalRollouts:
+    """`workers` asyncio tasks, each with an environment of its own, over one model. Writes nothing to the store.
+
+    An episode whose environment or model breaks, or that runs out of time, is a failed trajectory with the reason; its
+    environment is replaced and the others go on. After `patience` broken episodes in a row the first error is raised,
+    since then it is not the episode that is at fault.
+    """
+
+    def __init__(
+        self,
+        suite: Suite,
+        model: Model,
+        judge: Judgement,
+        *,
+        workers: int = 6,
+        recaller: Recaller | None = None,
+        distiller: Distiller | None = None,
+        artifacts: Path | None = None,
+        patience: int = 8,
+    ) -> None:
+        self._suite, self._model, self._judge = suite, model, judge
+        self._recaller, self._distiller = recaller, distiller
+        self._artifacts = artifacts
+        self._workers = workers
+        self._patience = patience
+        self._broken = 0
+
+    async def run(self, requests: Sequence[EpisodeRequest]) -> AsyncIterator[Episode]:
+        todo = deque(requests)
+        done: asyncio.Queue[Episode | None] = asyncio.Queue()
+        workers = [
+            asyncio.create_task(self._work(todo, done), name=f"rollout-{number}")
+            for number in range(min(self._workers, len(todo)))
+        ]
+        alive = len(workers)
+        try:
+            while alive:
+                episode = await done.get()
+                if episode is None:
+                    alive -= 1
+                    for worker in workers:
+                        if worker.done() and not worker.cancelled() and (error := worker.exception()):
+                            raise error
+                else:
+                    yield episode
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _work(self, todo: deque[EpisodeRequest], done: "asyncio.Queue[Episode | None]") -> None:
+        environment: Environment | None = None
+        try:
+            while todo:
+                request = todo.popleft()
+                if environment is None:
+                    environment = await self._suite.create()
+                episode = await self._play(request, environment)
+                if episode.trajectory.end is EpisodeEnd.FAILED:
+                    await environment.close()
+                    environment = None
+                    self._broken += 1
+                    if self._broken >= self._patience:
+                        raise EnvironmentFault(
+                            f"{self._broken} episodes in a row broke", f"the last: {episode.trajectory.error}"
+                        )
+                else:
+                    self._broken = 0
+                await done.put(episode)
+        finally:
+            if environment is not None:
+                await environment.close()
+            # After the task has ended, so that its exception can be read by whoever gets the message.
+            asyncio.get_running_loop().call_soon(done.put_nowait, None)
+
+    async def _play(self, request: EpisodeRequest, environment: Environment) -> Episode:
+        context = EpisodeContext(
+            request, environment, self._model, self._judge, self._recaller, self._distiller, self._folder(request)
+        )
+        config = {"recursion_limit": 2 * request.max_steps + 10}
+        started = time.monotonic()
+        state: dict[str, object] = {}
+        try:
+            async with asyncio.timeout(request.max_seconds):
+                async for state in compiled().astream({"steps": []}, config, context=context, stream_mode="values"):
+                    pass
+        except (EnvironmentFault, ModelFault, TimeoutError) as error:
+            reason = str(error) or f"the episode took more than {request.max_seconds:g} s"
+            return _failed(request, state, reason, time.monotonic() - started)
+        return Episode(
+            trajectory=state["trajectory"],
+            verdicts=(state["verdict"],),
+            recall=state["recall"],
+            proposals=tuple(state["proposals"]),
+            seconds=time.monotonic() - started,
+        )
+
+    def _folder(self, request: EpisodeRequest) -> Path | None:
+        if not request.screenshots or self._artifacts is None:
+            return None
+        folder = self._artifacts / request.trajectory_id
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def _failed(request: EpisodeRequest, state: dict[str, object], reason: str, seconds: float) -> Episode:
+    """What is known of an episode that broke: the steps up to there, and why."""
+    steps = [step for step in state.get("steps", ()) if isinstance(step, Step)]
+    final = steps[-1].result.observation if steps else None
+    trajectory = closed(request, steps, EpisodeEnd.FAILED, final, error=reason)
+    verdict = Verdict(
+        trajectory_id=trajectory.id, source=VerdictSource.ENVIRONMENT, success=False, score=0.0, reason=reason
+    )
+    return Episode(trajectory=trajectory, verdicts=(verdict,), recall=state.get("recall"), seconds=seconds)

@@ -1,0 +1,144 @@
+"""The seams. Each has a conformance suite in tests/conformance that any implementation must pass."""
+
+from collections.abc import AsyncIterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wisen.core.records import (
+    Action,
+    Candidate,
+    Checkpoint,
+    Episode,
+    EpisodeRequest,
+    MemoryItem,
+    ModelReply,
+    ModelRequest,
+    Observation,
+    Split,
+    StepResult,
+    Task,
+    Trajectory,
+    Verdict,
+)
+
+
+class Capability(StrEnum):
+    CHOICE = "choice"  # constrained choice among given options
+    CHAT = "chat"  # free text
+    TOOLS = "tools"  # tool calls
+    TOKENS = "tokens"  # sampled token ids and logprobs: what training needs
+
+
+@runtime_checkable
+class Model(Protocol):
+    """Generates text. Concurrent calls are welcome; a local engine batches them."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def capabilities(self) -> frozenset[Capability]: ...
+
+    async def call(self, request: ModelRequest) -> ModelReply:
+        """Answer one request. Raises `SettingsError` for a field it cannot honour, `ModelFault` when it fails."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    @property
+    def id(self) -> str:
+        """Names the vector space: an index made under one id is never read under another."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """[n, d] unit vectors. A text's vector does not depend on the texts beside it."""
+        ...
+
+
+@runtime_checkable
+class Environment(Protocol):
+    """One place to act in, used by one episode at a time and then again by the next."""
+
+    async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
+        """Start the task. Screenshots, where the environment has any and a folder is given, go there.
+        Raises `EnvironmentFault`."""
+        ...
+
+    async def step(self, action: Action) -> StepResult:
+        """Act. An action that cannot be done is a step with a note in its observation, not an error."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Suite(Protocol):
+    """A family of tasks with the environments that run them. `start` brings up what its environments share (a
+    browser, a page server); `create` makes one environment per concurrent episode."""
+
+    @property
+    def name(self) -> str: ...
+
+    def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
+        """`per_template` tasks of each template of the suite, seeds counted from `offset` in the split's own range."""
+        ...
+
+    async def start(self) -> None: ...
+
+    async def create(self) -> Environment: ...
+
+    async def stop(self) -> None: ...
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """Solves tasks from what no agent may see. For tests only."""
+
+    def solution(self, task: Task, observation: Observation) -> Sequence[Action]: ...
+
+
+class Judgement(Protocol):
+    """Says how an attempt went."""
+
+    async def judge(self, trajectory: Trajectory) -> Verdict: ...
+
+
+@runtime_checkable
+class Distiller(Protocol):
+    """Makes memory items from attempts at one task, with their verdicts. All it returns carries its evidence."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def distil(self, attempts: Sequence[tuple[Trajectory, Verdict]]) -> tuple[MemoryItem, ...]: ...
+
+
+class Ranker(Protocol):
+    """Orders eligible items for a query, best first. `similarities` are cosines, aligned with `items`."""
+
+    @property
+    def name(self) -> str: ...
+
+    def rank(self, items: Sequence[MemoryItem], similarities: Sequence[float], *, seed: int) -> tuple[Candidate, ...]: ...
+
+
+class Rollouts(Protocol):
+    """Runs episodes, many at a time, and yields each as it ends (in any order). Writes nothing."""
+
+    def run(self, requests: Sequence[EpisodeRequest]) -> AsyncIterator[Episode]: ...
+
+
+class Algorithm(Protocol):
+    """Turns trajectories into a new checkpoint of the local backbone."""
+
+    @property
+    def name(self) -> str: ...
+
+    def train(self, trajectories: Sequence[Trajectory], *, parent: Path, out: Path, seed: int) -> Checkpoint: ...

@@ -1,0 +1,85 @@
+"""What to do and where: tasks, observations, actions, step results."""
+
+from enum import StrEnum
+
+from wisen.core.records.base import JSON, Record
+
+
+class Split(StrEnum):
+    """Which panel a task belongs to. The three are disjoint by task id, always."""
+
+    LEARN = "learn"
+    GATE = "gate"
+    REPORT = "report"
+
+
+class Task(Record):
+    """One thing to do. Tasks that differ only in values share `template_id`; `version` is that of data and code."""
+
+    id: str
+    suite: str
+    environment: str
+    template_id: str
+    split: Split
+    seed: int
+    instruction: str = ""  # empty where the environment writes it at reset
+    params: JSON = {}
+    version: str = ""
+
+
+class ToolSpec(Record):
+    """A tool that an environment offers, with its arguments as JSON schema."""
+
+    name: str
+    description: str
+    parameters: JSON = {}
+
+
+class ToolCall(Record):
+    name: str
+    arguments: JSON = {}
+    id: str = ""
+
+
+class Artifact(Record):
+    """A file made during an episode, by path relative to the workspace: a screenshot, a HAR."""
+
+    kind: str
+    path: str
+
+
+class Observation(Record):
+    """What the agent sees. `actions` lists the admissible action texts where the environment can name them."""
+
+    instruction: str
+    text: str
+    actions: tuple[str, ...] = ()
+    tools: tuple[ToolSpec, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+
+
+class Action(Record):
+    """Either a text or a tool call."""
+
+    text: str = ""
+    tool_call: ToolCall | None = None
+
+    def __str__(self) -> str:
+        if self.tool_call is None:
+            return self.text
+        arguments = ", ".join(f"{key}={value!r}" for key, value in self.tool_call.arguments.items())
+        return f"{self.tool_call.name}({arguments})"
+
+
+class StepResult(Record):
+    """Gymnasium's five values, named, and beside `reward` (for learning) the three that must not be mixed with it:
+    `success` (for reports; None while undecided, or where only a judge can say), `cost` and `violation`."""
+
+    observation: Observation
+    reward: float = 0.0
+    terminated: bool = False
+    truncated: bool = False
+    info: JSON = {}
+    success: bool | None = None
+    cost: float = 0.0
+    violation: str = ""

@@ -1,0 +1,5 @@
+"""The store: the one place where what happened is kept. SQLite by default, PostgreSQL by URL."""
+
+from wisen.core.store.store import Store
+
+__all__ = ["Store"]

@@ -1,0 +1,2 @@
+if __name__ != "wisen.environments":
+    raise ImportError("import this package as 'wisen.environments', not as 'environments'")

@@ -1,0 +1,1 @@
+"""Web pages as environments: a shared Chromium, pages read through their accessibility tree, acts named by role."""

@@ -1,0 +1,92 @@
+"""The shared browser: where it is found, how it is started, and a fresh context per episode slot."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wisen.core.errors import EnvironmentFault
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, BrowserContext, Playwright
+
+# Quiet and local: no sandbox of its own (containers rarely allow it), no traffic that the page did not ask for.
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+# The headless shell first: it runs about twice as many episodes per second as the full browser.
+SYSTEM_BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+HINT = "run `python -m playwright install --only-shell chromium`, or install Debian's chromium-headless-shell"
+
+
+def find_chromium() -> Path | None:
+    """The browser to launch: `WISEN_CHROMIUM`, else one on the PATH, else one that Playwright installed."""
+    if configured := os.environ.get("WISEN_CHROMIUM"):
+        return Path(configured) if Path(configured).exists() else None
+    for name in SYSTEM_BROWSERS:
+        if found := shutil.which(name):
+            return Path(found)
+    return _managed_by_playwright()
+
+
+def _managed_by_playwright() -> Path | None:
+    roots = [Path(root) for root in (os.environ.get("PLAYWRIGHT_BROWSERS_PATH"),) if root]
+    roots += [Path.home() / ".cache/ms-playwright", Path.home() / "Library/Caches/ms-playwright"]
+    names = ("headless_shell", "chrome-headless-shell", "chrome", "Chromium")
+    for root in roots:
+        for folder in sorted(root.glob("chromium*"), reverse=True):
+            for name in names:
+                for found in sorted(folder.rglob(name)):
+                    if found.is_file() and os.access(found, os.X_OK):
+                        return found
+    return None
+
+
+class SharedBrowser:
+    """One Chromium process for all environments of a suite."""
+
+    def __init__(self) -> None:
+        self._playwright: Playwright | None = None
+        self._browser: Browser | None = None
+
+    async def start(self) -> None:
+        """Launch once; later calls do nothing. Raises `EnvironmentFault` where there is no browser to launch."""
+        if self._browser is not None:
+            return
+        path = find_chromium()
+        if path is None:
+            raise EnvironmentFault("no Chromium was found", HINT)
+        from playwright.async_api import Error, async_playwright
+
+        self._playwright = await async_playwright().start()
+        try:
+            # A signal that stops wisen is wisen's to handle: it closes the browser itself, after the store.
+            self._browser = await self._playwright.chromium.launch(
+                executable_path=str(path),
+                args=list(ARGUMENTS),
+                handle_sigint=False,
+                handle_sigterm=False,
+                handle_sighup=False,
+            )
+        except Error as error:
+            await self.stop()
+            raise EnvironmentFault(f"{path} did not start: {error.message.splitlines()[0]}", HINT) from error
+
+    async def context(self, *, width: int = 480, height: int = 480) -> "BrowserContext":
+        if self._browser is None:
+            raise EnvironmentFault("the browser has not been started")
+        return await self._browser.new_context(viewport={"width": width, "height": height})
+
+    async def stop(self) -> None:
+        if self._browser is not None:
+            await self._browser.close()
+        if self._playwright is not None:
+            await self._playwright.stop()
+        self._browser = self._playwright = None

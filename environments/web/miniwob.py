@@ -1,0 +1,142 @@
+"""One MiniWoB++ episode in a browser page (Liu et al. 2018, arXiv 1802.08802; pages from the `miniwob` package)."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wisen.core.errors import EnvironmentFault
+from wisen.core.records import Action, Artifact, Observation, StepResult, Task
+from wisen.environments.web.actions import PageAction, admissible, resolve
+from wisen.environments.web.page import Element, snapshot
+from wisen.environments.web.tools import TOOLS, as_text
+
+if TYPE_CHECKING:
+    from playwright.async_api import BrowserContext, Page
+
+# The clock that decays `WOB_REWARD_GLOBAL` is stopped, and the raw reward is read: an agent is not paid for haste.
+START = """
+seed => {
+  if (core.EP_TIMER) core.endEpisode(0);
+  Math.seedrandom(seed);
+  core.EPISODE_MAX_TIME = 3.6e6;
+  core.setDataMode('train');
+  core.startEpisodeReal();
+  core.clearTimer();
+  const goal = core.getUtterance();
+  return typeof goal === 'string' ? goal : goal.utterance;
+}
+"""
+STATUS = "() => [WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL]"
+# What the pages show to a spectator is not the agent's: rewards so far, the clock, the start button.
+SPECTATOR_CSS = "#reward-display, #click-canvas, #sync-task-cover { display: none !important; }"
+TIMEOUT_MS = 5_000
+# A pointer that does not wait: a covered element gets what a person's click there would get.
+CLICK = {"force": True, "timeout": TIMEOUT_MS}
+
+
+class MiniWobEnvironment:
+    """A browser page that plays one task after another. Observations list the page's elements as words, one a line."""
+
+    def __init__(self, context: "BrowserContext", url: str) -> None:
+        self._context = context
+        self._url = url
+        self._page: Page | None = None
+        self._instruction = ""
+        self._elements: tuple[Element, ...] = ()
+        self._offered: tuple[PageAction, ...] = ()
+        self._screenshots: Path | None = None
+        self._shots = 0
+        self._open = False
+
+    async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
+        from playwright.async_api import Error
+
+        self._screenshots, self._shots = screenshots, 0
+        try:
+            page = await self._fresh_page()
+            await page.goto(f"{self._url}/{task.params['page']}.html", wait_until="load", timeout=TIMEOUT_MS)
+            await page.add_style_tag(content=SPECTATOR_CSS)
+            self._instruction = " ".join((await page.evaluate(START, task.seed)).split())
+            self._open = True
+            return await self._observe()
+        except Error as error:
+            raise EnvironmentFault(f"{task.id}: the page did not start: {_first_line(error)}") from error
+
+    async def step(self, action: Action) -> StepResult:
+        from playwright.async_api import Error
+
+        if not self._open or self._page is None:
+            raise EnvironmentFault("step was called on an episode that is not open", "call reset first")
+        chosen = resolve(as_text(action), self._elements, self._offered)
+        note = "" if chosen else f"nothing on this page answers to: {as_text(action)[:200]}"
+        try:
+            if chosen:
+                note = await self._perform(chosen)
+            done, reward = await self._page.evaluate(STATUS)
+            self._open = not done
+            observation = await self._observe(note)
+        except Error as error:
+            self._open = False
+            raise EnvironmentFault(f"the page broke: {_first_line(error)}") from error
+        return StepResult(
+            observation=observation,
+            reward=float(reward) if done else 0.0,
+            terminated=bool(done),
+            success=bool(reward >= 1) if done else None,
+            info={"note": note} if note else {},
+        )
+
+    async def close(self) -> None:
+        self._open = False
+        if self._page is not None:
+            page, self._page = self._page, None
+            await page.close()
+
+    async def _fresh_page(self) -> "Page":
+        if self._page is None or self._page.is_closed():
+            self._page = await self._context.new_page()
+        return self._page
+
+    async def _perform(self, action: PageAction) -> str:
+        """Do it; what the page would not let happen comes back as a note, as it would for a person."""
+        from playwright.async_api import Error
+
+        assert self._page is not None
+        target = self._page.locator(f"aria-ref={action.ref}")
+        try:
+            if action.verb == "click":
+                await target.click(force=True, timeout=TIMEOUT_MS)
+            elif action.verb == "type":
+                await target.fill(action.value, force=True, timeout=TIMEOUT_MS)
+            else:
+                await target.select_option(label=action.value, force=True, timeout=TIMEOUT_MS)
+        except Error as error:
+            return f"could not {action.text}: {_first_line(error)}"
+        return ""
+
+    async def _observe(self, note: str = "") -> Observation:
+        assert self._page is not None
+        self._elements = await snapshot(self._page)
+        self._offered = admissible(self._elements, self._instruction)
+        shown = [element.text for element in self._elements if not self._repeats_instruction(element)]
+        return Observation(
+            instruction=self._instruction,
+            text="\n".join(shown + ([f"note: {note}"] if note else [])),
+            actions=tuple(action.text for action in self._offered),
+            tools=TOOLS,
+            artifacts=await self._artifacts(),
+        )
+
+    def _repeats_instruction(self, element: Element) -> bool:
+        return element.role == "text" and " ".join(element.label.split()) == self._instruction
+
+    async def _artifacts(self) -> tuple[Artifact, ...]:
+        if self._screenshots is None or self._page is None:
+            return ()
+        path = self._screenshots / f"{self._shots}.png"
+        self._shots += 1
+        await self._page.screenshot(path=path, clip={"x": 0, "y": 0, "width": 160, "height": 210})
+        return (Artifact(kind="screenshot", path=f"{self._screenshots.name}/{path.name}"),)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200]

@@ -1,0 +1,2 @@
+if __name__ != "wisen.evolution":
+    raise ImportError("import this package as 'wisen.evolution', not as 'evolution'")

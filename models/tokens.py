@@ -1,0 +1,84 @@
+"""Prompts and options as token ids for a small backbone.
+
+A span becomes its tag and the tokens of its text, so that every span's token range is known and a memory span can be left
+out by type. Words, punctuation marks and line ends are separate pieces and blanks are dropped: a name has the same tokens
+wherever it stands, which is what makes copying it learnable for a small model. The text of an option is never decoded
+from its ids (a choice is an index), so nothing is lost by that.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wisen.core.records import Message, SpanKind
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+PAD, ACT, END = "<pad>", "<act>", "<end>"
+TAGS = {kind: f"<{kind.value}>" for kind in SpanKind}
+SPECIAL = (PAD, ACT, END, *TAGS.values())
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "PreTrainedTokenizerFast":
+    """Byte-level BPE over words, on the environments' own text. The same texts give the same vocabulary."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    pieces = pre_tokenizers.Split(Regex(r"\n|\w+|[^\w\s]"), behavior="removed", invert=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pieces, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        min_frequency=4,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=END)
+
+
+class Codec:
+    """Turns messages and options into ids with a tokenizer. Text that looks like a tag is text."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self.pad_id, self.act_id, self.end_id = tokenizer.convert_tokens_to_ids([PAD, ACT, END])
+        self._tags = {kind: tokenizer.convert_tokens_to_ids(tag) for kind, tag in TAGS.items()}
+        self._cache: dict[str, tuple[int, ...]] = {}
+
+    @classmethod
+    def load(cls, folder: Path) -> "Codec":
+        from transformers import PreTrainedTokenizerFast
+
+        return cls(PreTrainedTokenizerFast.from_pretrained(folder))
+
+    def text(self, text: str) -> tuple[int, ...]:
+        """The ids of a text. Short texts recur (options, history lines), so they are kept."""
+        known = self._cache.get(text)
+        if known is None:
+            known = tuple(self._tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+            if len(self._cache) > 50_000:
+                self._cache.clear()
+            self._cache[text] = known
+        return known
+
+    def prompt(self, messages: Sequence[Message]) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+        """(ids, one [start, end) range per span). The prompt ends with the tag that asks for an act."""
+        ids: list[int] = []
+        ranges = []
+        for message in messages:
+            for span in message.spans:
+                start = len(ids)
+                ids.append(self._tags[span.kind])
+                ids += self.text(span.text)
+                ranges.append((start, len(ids)))
+        ids.append(self.act_id)
+        return tuple(ids), tuple(ranges)
+
+    def option(self, text: str) -> tuple[int, ...]:
+        """An option's ids, closed, so that no option is the beginning of another."""
+        return (*self.text(text), self.end_id)

@@ -1,0 +1,190 @@
+import asyncio
+import logging
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.memory.build import item
+from wisen.core.ids import derived_seed
+from wisen.memory.index import ChromaIndex, IndexFault, collection_name, searchable
+from wisen.models.embedder import MiniLM
+
+ITEMS = [
+    item("Type the name, then press login.", when="A login form asks for a username."),
+    item("Open the list and pick the country.", when="A country must be chosen from a list."),
+    item("Press the x in the corner.", when="A dialog covers the page."),
+    item("Tick each named box, then submit.", when="Several checkboxes are named."),
+]
+
+
+class Cheap:
+    """Vectors from a hash, for tests with many items: they are about the index, not the model."""
+
+    @property
+    def id(self) -> str:
+        return "cheap"
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        rows = [np.random.default_rng(derived_seed(text)).normal(size=32) for text in texts]
+        found = np.array(rows, dtype=np.float32).reshape(-1, 32)
+        return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Chroma server."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("chroma-server")
+    chroma = Path(sys.executable).with_name("chroma")
+    command = [str(chroma), "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.fixture(params=["folder", "server"])
+def index(request: pytest.FixtureRequest, embedder: MiniLM, tmp_path: Path) -> ChromaIndex:
+    if request.param == "folder":
+        return ChromaIndex(embedder, path=tmp_path / "chroma")
+    name = f"memory{derived_seed(request.node.name)}"
+    return ChromaIndex(embedder, url=request.getfixturevalue("server"), collection=name)
+
+
+async def test_query_gives_exact_cosines_best_first(index: ChromaIndex, embedder: MiniLM) -> None:
+    await index.sync(ITEMS)
+    query = "Log in with your username."
+    found = await index.query(query, [one.id for one in ITEMS], 4)
+    vectors = await embedder.embed([searchable(one) for one in ITEMS])
+    cosines = vectors.astype(np.float64) @ (await embedder.embed([query]))[0].astype(np.float64)
+    expected = sorted(((one.id, cosine) for one, cosine in zip(ITEMS, cosines, strict=True)), key=lambda x: -x[1])
+    assert [key for key, _ in found] == [key for key, _ in expected]
+    assert [score for _, score in found] == pytest.approx([score for _, score in expected], abs=1e-6)
+    assert found[0][0] == ITEMS[0].id
+    assert await index.query(query, [one.id for one in ITEMS], 2) == found[:2]
+    await index.close()
+
+
+async def test_query_is_restricted_to_the_given_ids(index: ChromaIndex) -> None:
+    await index.sync(ITEMS)
+    found = await index.query("Log in with your username.", [ITEMS[1].id, ITEMS[2].id], 5)
+    assert {key for key, _ in found} == {ITEMS[1].id, ITEMS[2].id}
+    assert await index.query("anything", [], 5) == []
+    with pytest.raises(IndexFault, match="not indexed"):
+        await index.query("anything", ["mem-unknown", ITEMS[0].id], 5)
+    await index.close()
+
+
+async def test_sync_holds_exactly_what_it_is_given(index: ChromaIndex) -> None:
+    await index.sync(ITEMS)
+    await index.sync(ITEMS[1:3])
+    assert await index.ids() == {ITEMS[1].id, ITEMS[2].id}
+    await index.ensure(ITEMS[:1])
+    assert await index.ids() == {one.id for one in ITEMS[:3]}
+    retitled = ITEMS[0].model_copy(update={"title": "Trains to Vienna leave at noon"})
+    assert retitled.id == ITEMS[0].id
+    before = await index.query("When does the train leave?", [ITEMS[0].id], 1)
+    await index.ensure([retitled])
+    after = await index.query("When does the train leave?", [ITEMS[0].id], 1)
+    assert after[0][1] > before[0][1] + 0.1
+    await index.sync([])
+    assert await index.ids() == frozenset()
+    await index.rebuild(ITEMS)
+    assert await index.ids() == {one.id for one in ITEMS}
+    await index.close()
+
+
+async def test_a_closed_index_is_there_again_when_opened(tmp_path: Path, embedder: MiniLM) -> None:
+    first = ChromaIndex(embedder, path=tmp_path / "chroma")
+    await first.sync(ITEMS)
+    found = await first.query("a dialog", [one.id for one in ITEMS], 4)
+    await first.close()
+    second = ChromaIndex(embedder, path=tmp_path / "chroma")
+    assert await second.ids() == {one.id for one in ITEMS}
+    assert await second.query("a dialog", [one.id for one in ITEMS], 4) == found
+    await second.close()
+
+
+async def test_many_concurrent_queries_agree(tmp_path: Path, embedder: MiniLM) -> None:
+    index = ChromaIndex(embedder, path=tmp_path / "chroma")
+    await asyncio.gather(*(index.ensure(ITEMS[: number % 4 + 1]) for number in range(8)))
+    ids = [one.id for one in ITEMS]
+    answers = await asyncio.gather(*(index.query("choose a country", ids, 4) for _ in range(20)))
+    assert all(answer == answers[0] for answer in answers)
+    await index.close()
+
+
+@pytest.mark.parametrize("damage", ["garbage", "half", "vectors"])
+async def test_a_damaged_folder_is_moved_aside_and_filled_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    folder = tmp_path / "chroma"
+    # Chroma writes vectors to files of their own from a thousand on.
+    many = [item(f"Advice number {number}.") for number in range(2100 if damage == "vectors" else 9)]
+    ids = [one.id for one in many]
+    index = ChromaIndex(Cheap(), path=folder)
+    await index.sync(many)
+    found = await index.query("a query", ids, 3)
+    await index.close()
+    database = folder / "chroma.sqlite3"
+    if damage == "garbage":
+        database.write_bytes(b"this was a database once " * 400)
+    elif damage == "half":
+        database.write_bytes(database.read_bytes()[: database.stat().st_size // 2])
+    else:
+        (header,) = folder.glob("*/header.bin")
+        header.write_bytes(b"garbage")
+    again = ChromaIndex(Cheap(), path=folder)
+    with caplog.at_level(logging.WARNING, logger="wisen.memory.index"):
+        assert await again.ids() == frozenset()
+    assert "starts afresh" in caplog.text
+    assert (tmp_path / "chroma.broken-1" / "chroma.sqlite3").exists()
+    await again.sync(many)
+    assert await again.query("a query", ids, 3) == found
+    await again.close()
+
+
+async def test_more_items_than_are_scored_exactly(tmp_path: Path) -> None:
+    many = [item(f"Advice number {number}.") for number in range(700)]
+    index = ChromaIndex(Cheap(), path=tmp_path / "chroma")
+    await index.sync(many)
+    found = await index.query("a query", [one.id for one in many], 5)
+    vectors = await Cheap().embed([searchable(one) for one in many])
+    cosines = vectors @ (await Cheap().embed(["a query"]))[0]
+    best = [many[place].id for place in np.argsort(-cosines)[:5]]
+    assert [key for key, _ in found] == best
+    await index.close()
+
+
+async def test_where_it_cannot_open_it_says_so(tmp_path: Path, embedder: MiniLM) -> None:
+    with pytest.raises(IndexFault, match="either"):
+        ChromaIndex(embedder)
+    with pytest.raises(IndexFault, match="either"):
+        ChromaIndex(embedder, path=tmp_path, url="http://localhost:1")
+    with pytest.raises(IndexFault, match="no URL"):
+        await ChromaIndex(embedder, url="localhost:8000").ids()
+    with pytest.raises(IndexFault, match="no Chroma server"):
+        await ChromaIndex(embedder, url="http://127.0.0.1:9").ids()
+
+
+def test_a_collection_is_named_after_the_embedder() -> None:
+    assert collection_name("memory", "all-MiniLM-L6-v2") == "memory-all-MiniLM-L6-v2"
+    assert collection_name("memory", "org/model") != collection_name("memory", "org-model")
+    assert collection_name("memory", "org/model") != collection_name("memory", "org model")

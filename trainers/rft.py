@@ -1,0 +1,87 @@
+"""Rejection-sampling fine-tuning: the loss on the policy's own successful decisions (Yuan et al. 2023,
+arXiv 2308.01825; STaR, Zelikman et al. 2022, arXiv 2203.14465)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from wisen.core.errors import WisenError
+from wisen.core.ids import derived_seed
+from wisen.core.records import Checkpoint, Record, Trajectory
+from wisen.models.tokens import Codec
+from wisen.trainers.checkpoints import save_checkpoint
+from wisen.trainers.dataset import Row, balanced, deduplicated, step_rows
+from wisen.trainers.loop import LoopSettings, Progress, train
+from wisen.trainers.renaming import labels_of, renamed
+
+
+class RFTSettings(Record):
+    """`cap`: rows of one template at most. `rename`: share of labels renamed in the extra row that each row brings
+    to each epoch (0: no extra rows)."""
+
+    epochs: int = 4
+    cap: int = 160
+    rename: float = 0.5
+    threads: int = 2
+    loop: LoopSettings = LoopSettings()
+
+
+class RFT:
+    """Implements `wisen.core.protocols.Algorithm`."""
+
+    name = "rft"
+
+    def __init__(self, settings: RFTSettings, on_progress: Progress | None = None) -> None:
+        self._settings = settings
+        self._on_progress = on_progress
+
+    def train(self, trajectories: Sequence[Trajectory], *, parent: Path, out: Path, seed: int) -> Checkpoint:
+        """A new checkpoint at `out` from the weights in `parent`. Raises `WisenError` when nothing succeeded."""
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        rows = self.rows(trajectories, seed=seed)
+        if not rows:
+            raise WisenError("there is nothing to train on: no collected episode succeeded")
+        codec = Codec.load(parent)
+        torch.set_num_threads(self._settings.threads)
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_pretrained(parent, dtype=torch.float32)
+        result = train(
+            model,
+            self.epochs(rows, codec, seed=seed),
+            self._settings.loop,
+            pad_id=codec.pad_id,
+            seed=seed,
+            on_progress=self._on_progress,
+        )
+        recipe = {
+            "algorithm": self.name,
+            "settings": self._settings.model_dump(),
+            "seed": seed,
+            "rows": len(rows),
+            "trajectories": len({row.trajectory_id for row in rows}),
+            "steps": result.steps,
+            "tokens": result.tokens,
+            "first_loss": round(result.first_loss, 4),
+            "last_loss": round(result.last_loss, 4),
+        }
+        return save_checkpoint(model, parent, out, parent=parent.name, recipe=recipe)
+
+    def rows(self, trajectories: Sequence[Trajectory], *, seed: int) -> list[Row]:
+        """What is trained on: successful decisions, each once, families balanced."""
+        return balanced(deduplicated(step_rows(trajectories)), self._settings.cap, seed=seed)
+
+    def epochs(self, rows: Sequence[Row], codec: Codec, *, seed: int) -> list[list[Row]]:
+        """Each epoch holds every row as it was sampled and, beside it, a renamed one."""
+        pool = tuple(sorted({label for row in rows for label in labels_of(row.request)}))
+        epochs = []
+        for number in range(self._settings.epochs):
+            epoch = list(rows)
+            if self._settings.rename > 0:
+                extra = (
+                    renamed(row, codec, pool, share=self._settings.rename, seed=derived_seed(seed, "rename", number))
+                    for row in rows
+                )
+                epoch += [row for row in extra if row is not None]
+            epochs.append(epoch)
+        return epochs
