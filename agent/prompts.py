@@ -30,9 +30,7 @@ class Style(StrEnum):
     INSTRUCT = "instruct"
 
 
-def compact(
-    observation: Observation, history: Sequence[str], items: Sequence[MemoryItem]
-) -> tuple[Message, ...]:
+def compact(observation: Observation, history: Sequence[str], items: Sequence[MemoryItem]) -> tuple[Message, ...]:
     """Memory, page, what was done, and the task last, next to the act that answers it."""
     spans = [Span(kind=SpanKind.MEMORY, text=f"{item.when_to_use}\n{item.content}", item_id=item.id) for item in items]
     spans.append(Span(kind=SpanKind.OBSERVATION, text=_shortened(observation.text)))
@@ -47,9 +45,7 @@ def instruct(
     """System rules, then one message with advice, task, history and observation."""
     how = WITH_TOOLS if tools else WITH_OPTIONS
     system = Message(role=Role.SYSTEM, spans=(Span(kind=SpanKind.SYSTEM, text=f"{SYSTEM}\n{how}"),))
-    spans = [
-        Span(kind=SpanKind.MEMORY, text=f"{MEMORY_NOTE}\n{advice(item)}", item_id=item.id) for item in items
-    ]
+    spans = [Span(kind=SpanKind.MEMORY, text=f"{MEMORY_NOTE}\n{advice(item)}", item_id=item.id) for item in items]
     spans.append(Span(kind=SpanKind.TASK, text=f"Task: {observation.instruction}"))
     if history:
         done = "\n".join(f"{number}. {line}" for number, line in enumerate(history, start=1))

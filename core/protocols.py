@@ -126,7 +126,9 @@ class Ranker(Protocol):
     @property
     def name(self) -> str: ...
 
-    def rank(self, items: Sequence[MemoryItem], similarities: Sequence[float], *, seed: int) -> tuple[Candidate, ...]: ...
+    def rank(
+        self, items: Sequence[MemoryItem], similarities: Sequence[float], *, seed: int
+    ) -> tuple[Candidate, ...]: ...
 
 
 class Rollouts(Protocol):

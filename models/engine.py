@@ -17,6 +17,7 @@ from wisen.core.errors import ModelFault, SettingsError
 from wisen.core.ids import derived_seed
 from wisen.core.protocols import Capability
 from wisen.core.records import Choice, ModelReply, ModelRequest, SampledTokens, Usage
+from wisen.models.quiet import quiet_transformers
 from wisen.models.tokens import Codec
 from wisen.models.trie import ROOT, TokenTree
 
@@ -47,6 +48,7 @@ class LocalEngine:
         import torch
         from transformers import AutoModelForCausalLM
 
+        quiet_transformers()
         self.name = name
         self._torch = torch
         self._codec = Codec.load(folder)
@@ -73,7 +75,8 @@ class LocalEngine:
     def _row(self, request: ModelRequest) -> _Row:
         if not request.options:
             raise SettingsError(
-                f"{self.name} chooses among options and was given none", "this environment needs a model that writes text"
+                f"{self.name} chooses among options and was given none",
+                "this environment needs a model that writes text",
             )
         if request.seed is None and (request.temperature > 0 or request.explore > 0):
             raise SettingsError("sampling needs a seed")

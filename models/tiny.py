@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import Field
 
 from wisen.core.records import Record
+from wisen.models.quiet import quiet_transformers
 from wisen.models.tokens import train_tokenizer
 
 
@@ -32,6 +33,7 @@ def build_tiny(folder: Path, texts: Iterable[str], shape: TinyShape, *, seed: in
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    quiet_transformers()
     tokenizer = train_tokenizer(texts, shape.vocab_size)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -53,6 +55,11 @@ def build_tiny(folder: Path, texts: Iterable[str], shape: TinyShape, *, seed: in
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    card = {"made_by": "wisen.models.tiny", "seed": seed, "shape": shape.model_dump(), "parameters": model.num_parameters()}
-    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+    recipe = {
+        "algorithm": "random initialisation",
+        "seed": seed,
+        "shape": shape.model_dump(),
+        "parameters": model.num_parameters(),
+    }
+    (folder / "card.json").write_text(json.dumps({"parent": None, "recipe": recipe}, indent=2, sort_keys=True) + "\n")
     return int(model.num_parameters())

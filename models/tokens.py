@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wisen.core.records import Message, SpanKind
+from wisen.models.trie import TokenTree
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -73,12 +74,20 @@ class Codec:
         for message in messages:
             for span in message.spans:
                 start = len(ids)
-                ids.append(self._tags[span.kind])
-                ids += self.text(span.text)
+                ids += self.span(span.kind, span.text)
                 ranges.append((start, len(ids)))
         ids.append(self.act_id)
         return tuple(ids), tuple(ranges)
 
+    def span(self, kind: SpanKind, text: str) -> tuple[int, ...]:
+        return (self._tags[kind], *self.text(text))
+
     def option(self, text: str) -> tuple[int, ...]:
         """An option's ids, closed, so that no option is the beginning of another."""
         return (*self.text(text), self.end_id)
+
+    def answer(self, options: Sequence[str], index: int) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+        """(ids of an option, the tokens admitted at each of them): what constrained decoding samples when it takes it."""
+        tree = TokenTree.of([self.option(option) for option in options])
+        path = tree.paths[index]
+        return tuple(tree.tokens[node] for node in path), tree.allowed(path)

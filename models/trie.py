@@ -53,7 +53,11 @@ class TokenTree:
         if len(set(leaves)) < len(leaves) or any(leaf in children for leaf in leaves):
             raise ValueError("two options are the same, or one is the beginning of another")
         return cls(
-            tuple(tokens), tuple(parents), tuple(depths), tuple(paths), {key: tuple(value) for key, value in children.items()}
+            tuple(tokens),
+            tuple(parents),
+            tuple(depths),
+            tuple(paths),
+            {key: tuple(value) for key, value in children.items()},
         )
 
     def ancestry(self) -> NDArray[np.bool_]:

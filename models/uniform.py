@@ -9,7 +9,6 @@ from wisen.core.protocols import Capability
 from wisen.core.records import Choice, ModelReply, ModelRequest
 
 
-
 class UniformModel:
     """Chooses uniformly among the admissible actions, by the request's seed."""
 

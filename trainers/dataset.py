@@ -11,24 +11,37 @@ from wisen.core.records import ModelRequest, Trajectory
 
 @dataclass(frozen=True)
 class Row:
-    """One decision. `sampled` follows `prompt`; the loss falls on `sampled` alone, and at each of its positions the
-    model's distribution is renormalised over `allowed` there (empty: over the whole vocabulary).
+    """A token sequence with a mask.
 
-    Provenance: the trajectory and step that it comes from, the template of the task, and the request that was sent.
+    ids: the whole sequence. trained: positions in `ids` whose token carries loss, each at least 1; those are tokens that
+    a policy sampled. allowed: for each trained position the tokens that the constraint admitted there (empty: all); the
+    model's distribution is renormalised over them.
+
+    Provenance: the trajectory and step that it comes from, the template of the task, the request that was sent and the
+    index of the option that answered it.
     """
 
-    prompt: tuple[int, ...]
-    sampled: tuple[int, ...]
+    ids: tuple[int, ...]
+    trained: tuple[int, ...]
     allowed: tuple[tuple[int, ...], ...]
-    trajectory_id: str
-    step: int
     template_id: str
-    request: ModelRequest
-    choice: int
+    trajectory_id: str = ""
+    step: int = 0
+    request: ModelRequest | None = None
+    choice: int = 0
 
     @property
     def tokens(self) -> int:
-        return len(self.prompt) + len(self.sampled)
+        return len(self.ids)
+
+
+def continuation(
+    prompt: Sequence[int], sampled: Sequence[int], allowed: Sequence[tuple[int, ...]]
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    """(ids, trained, allowed) of a prompt and what was sampled after it: the mask is exactly the sampled tokens."""
+    start = len(prompt)
+    admitted = tuple(allowed) or ((),) * len(sampled)
+    return (*prompt, *sampled), tuple(range(start, start + len(sampled))), admitted
 
 
 Filter = Callable[[Trajectory], bool]
@@ -50,16 +63,17 @@ def step_rows(trajectories: Sequence[Trajectory], keep: Filter = successes) -> l
                 tokens, choice = call.reply.tokens, call.reply.choice
                 if tokens is None or choice is None:
                     continue
+                ids, trained, allowed = continuation(tokens.prompt_ids, tokens.sampled_ids, tokens.allowed)
                 rows.append(
                     Row(
-                        tokens.prompt_ids,
-                        tokens.sampled_ids,
-                        tokens.allowed,
-                        trajectory.id,
-                        step.index,
+                        ids,
+                        trained,
+                        allowed,
                         trajectory.task.template_id,
-                        call.request,
-                        choice.index,
+                        trajectory_id=trajectory.id,
+                        step=step.index,
+                        request=call.request,
+                        choice=choice.index,
                     )
                 )
     return rows
@@ -67,7 +81,7 @@ def step_rows(trajectories: Sequence[Trajectory], keep: Filter = successes) -> l
 
 def deduplicated(rows: Sequence[Row]) -> list[Row]:
     """Rows that ask and answer the same are one."""
-    return list({(row.prompt, row.sampled): row for row in rows}.values())
+    return list({(row.ids, row.trained): row for row in rows}.values())
 
 
 def balanced(rows: Sequence[Row], cap: int, *, seed: int) -> list[Row]:

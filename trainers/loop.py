@@ -64,25 +64,23 @@ def row_losses(model: Any, batch: Sequence[Row], pad_id: int) -> tuple[Any, int]
     targets: list[int] = []
     allowed: list[tuple[int, ...]] = []
     for index, row in enumerate(batch):
-        ids[index, : row.tokens] = torch.tensor(row.prompt + row.sampled)
+        ids[index, : row.tokens] = torch.tensor(row.ids)
         sees[index, : row.tokens] = 1
-        for offset, token in enumerate(row.sampled):
-            options = row.allowed[offset] if row.allowed else ()
-            if len(options) == 1:
-                continue
-            places.append((index, len(row.prompt) + offset - 1))
-            targets.append(token)
-            allowed.append(options)
-    sampled = sum(len(row.sampled) for row in batch)
+        for position, options in zip(row.trained, row.allowed, strict=True):
+            if len(options) != 1:
+                places.append((index, position - 1))
+                targets.append(row.ids[position])
+                allowed.append(options)
+    sampled = sum(len(row.trained) for row in batch)
     hidden = model.base_model(input_ids=ids, attention_mask=sees, use_cache=False).last_hidden_state
     if not places:
         return hidden.sum() * 0.0, sampled
     at = torch.tensor(places)
     logits = model.get_output_embeddings()(hidden[at[:, 0], at[:, 1]]).float()
-    keep = torch.zeros(logits.shape, dtype=torch.bool)
+    barred = torch.ones(logits.shape, dtype=torch.bool)
     for index, options in enumerate(allowed):
-        keep[index, list(options) if options else slice(None)] = True
-    logprobs = logits.masked_fill(~keep, -torch.inf).log_softmax(dim=-1)
+        barred[index, list(options) if options else slice(None)] = False
+    logprobs = logits.masked_fill(barred, -torch.inf).log_softmax(dim=-1)
     return -logprobs[torch.arange(len(targets)), torch.tensor(targets)].sum(), sampled
 
 
@@ -98,7 +96,11 @@ def train(
     """Minimise the mean loss over each epoch's rows, in place. Deterministic for a seed and a number of threads."""
     import torch
 
-    plan = [batch for number, rows in enumerate(epochs) for batch in batches(rows, settings.batch_tokens, seed=seed + number)]
+    plan = [
+        batch
+        for number, rows in enumerate(epochs)
+        for batch in batches(rows, settings.batch_tokens, seed=seed + number)
+    ]
     total = sum(row.tokens for batch in plan for row in batch)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.95)

@@ -13,8 +13,7 @@ from dataclasses import replace
 from wisen.core.ids import derived_seed
 from wisen.core.records import Message, ModelRequest, SpanKind
 from wisen.models.tokens import Codec
-from wisen.models.trie import TokenTree
-from wisen.trainers.dataset import Row
+from wisen.trainers.dataset import Row, continuation
 
 _QUOTED = re.compile(r'"([^"\n]+)"')
 
@@ -27,18 +26,18 @@ def labels_of(request: ModelRequest) -> tuple[str, ...]:
 def renamed(row: Row, codec: Codec, pool: Sequence[str], *, share: float, seed: int) -> Row | None:
     """The row with about `share` of its labels replaced by others of `pool` or by made-up ones, the same everywhere in
     prompt and options; None where nothing was renamed, or two options would become one."""
+    if row.request is None:
+        return None
     draw = random.Random(derived_seed(seed, row.trajectory_id, row.step))
-    names = {name: _new_name(name, pool, draw) for name in labels_of(row.request) if draw.random() < share}
+    names = {name: _new_name(pool, draw) for name in labels_of(row.request) if draw.random() < share}
     if not names:
         return None
     request = _rename(row.request, names)
     if len(set(request.options)) < len(request.options):
         return None
     prompt, _ = codec.prompt(request.messages)
-    tree = TokenTree.of([codec.option(option) for option in request.options])
-    path = tree.paths[row.choice]
-    sampled = tuple(tree.tokens[node] for node in path)
-    return replace(row, prompt=prompt, sampled=sampled, allowed=tree.allowed(path), request=request)
+    ids, trained, allowed = continuation(prompt, *codec.answer(request.options, row.choice))
+    return replace(row, ids=ids, trained=trained, allowed=allowed, request=request)
 
 
 def _rename(request: ModelRequest, names: dict[str, str]) -> ModelRequest:
@@ -63,7 +62,7 @@ def _rename(request: ModelRequest, names: dict[str, str]) -> ModelRequest:
     )
 
 
-def _new_name(name: str, pool: Sequence[str], draw: random.Random) -> str:
+def _new_name(pool: Sequence[str], draw: random.Random) -> str:
     if pool and draw.random() < 0.5:
         return draw.choice(pool)
     letters = string.ascii_letters + string.digits

@@ -1,26 +1,31 @@
 """Rejection-sampling fine-tuning: the loss on the policy's own successful decisions (Yuan et al. 2023,
 arXiv 2308.01825; STaR, Zelikman et al. 2022, arXiv 2203.14465)."""
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
 from wisen.core.errors import WisenError
 from wisen.core.ids import derived_seed
 from wisen.core.records import Checkpoint, Record, Trajectory
+from wisen.models.quiet import quiet_transformers
 from wisen.models.tokens import Codec
 from wisen.trainers.checkpoints import save_checkpoint
 from wisen.trainers.dataset import Row, balanced, deduplicated, step_rows
 from wisen.trainers.loop import LoopSettings, Progress, train
 from wisen.trainers.renaming import labels_of, renamed
+from wisen.trainers.warmup import made_up_row
 
 
 class RFTSettings(Record):
-    """`cap`: rows of one template at most. `rename`: share of labels renamed in the extra row that each row brings
-    to each epoch (0: no extra rows)."""
+    """cap: rows of one template at most. rename: share of labels renamed in the extra row that each row brings to each
+    epoch (0: no extra rows). replay: made-up pages of the warm-up per row and epoch, against forgetting it."""
 
     epochs: int = 4
     cap: int = 160
     rename: float = 0.5
+    replay: float = 1.0
+    replay_questions: int = 3
     threads: int = 2
     loop: LoopSettings = LoopSettings()
 
@@ -39,6 +44,7 @@ class RFT:
         import torch
         from transformers import AutoModelForCausalLM
 
+        quiet_transformers()
         rows = self.rows(trajectories, seed=seed)
         if not rows:
             raise WisenError("there is nothing to train on: no collected episode succeeded")
@@ -72,7 +78,7 @@ class RFT:
         return balanced(deduplicated(step_rows(trajectories)), self._settings.cap, seed=seed)
 
     def epochs(self, rows: Sequence[Row], codec: Codec, *, seed: int) -> list[list[Row]]:
-        """Each epoch holds every row as it was sampled and, beside it, a renamed one."""
+        """Each epoch holds every row as it was sampled, beside it a renamed one, and fresh made-up pages."""
         pool = tuple(sorted({label for row in rows for label in labels_of(row.request)}))
         epochs = []
         for number in range(self._settings.epochs):
@@ -83,5 +89,8 @@ class RFT:
                     for row in rows
                 )
                 epoch += [row for row in extra if row is not None]
+            for page in range(round(self._settings.replay * len(rows))):
+                draw = random.Random(derived_seed(seed, "replay", number, page))
+                epoch.append(made_up_row(codec, draw, self._settings.replay_questions))
             epochs.append(epoch)
         return epochs

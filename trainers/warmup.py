@@ -11,18 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wisen.core.ids import derived_seed
-from wisen.core.records import (
-    Checkpoint,
-    Message,
-    ModelRequest,
-    Purpose,
-    Record,
-    Role,
-    Span,
-    SpanKind,
-)
+from wisen.core.records import Checkpoint, Record, SpanKind
+from wisen.models.quiet import quiet_transformers
 from wisen.models.tokens import Codec
-from wisen.models.trie import TokenTree
 from wisen.trainers.checkpoints import save_checkpoint
 from wisen.trainers.dataset import Row
 from wisen.trainers.loop import LoopSettings, Progress, train
@@ -30,26 +21,37 @@ from wisen.trainers.loop import LoopSettings, Progress, train
 ROLES = ("button", "link", "radio", "checkbox", "tab", "menuitem", "option")
 SYLLABLES = tuple(consonant + vowel for consonant in "bcdfghjklmnprstvz" for vowel in "aeiou")
 MOST_ELEMENTS = 8
+FILLERS = tuple(
+    "a an and any at box by choose click entry field find for from go in into it item labeled list mark name now of on "
+    "one open page pick please press select so submit that the then this to use with you".split()
+)
 
 
 class WarmupSettings(Record):
-    """`rows` made-up decisions, each seen once (0: no warm-up)."""
+    """`pages` made-up pages, each seen once (0: no warm-up), with `questions` goals each."""
 
-    rows: int = 8000
+    pages: int = 6000
+    questions: int = 3
     threads: int = 2
     loop: LoopSettings = LoopSettings()
 
 
-def warm_up(folder: Path, out: Path, settings: WarmupSettings, *, seed: int, on_progress: Progress | None = None) -> Checkpoint:
+def warm_up(
+    folder: Path, out: Path, settings: WarmupSettings, *, seed: int, on_progress: Progress | None = None
+) -> Checkpoint:
     """A checkpoint at `out`: the weights in `folder`, trained on made-up pages."""
     import torch
     from transformers import AutoModelForCausalLM
 
+    quiet_transformers()
     codec = Codec.load(folder)
     torch.set_num_threads(settings.threads)
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    rows = made_up_rows(codec, settings.rows, seed=seed)
+    rows = [
+        made_up_row(codec, random.Random(derived_seed(seed, "page", number)), settings.questions)
+        for number in range(settings.pages)
+    ]
     result = train(model, [rows], settings.loop, pad_id=codec.pad_id, seed=seed, on_progress=on_progress)
     recipe = {
         "algorithm": "warm-up on made-up pages",
@@ -61,22 +63,22 @@ def warm_up(folder: Path, out: Path, settings: WarmupSettings, *, seed: int, on_
     return save_checkpoint(model, folder, out, parent=folder.name, recipe=recipe)
 
 
-def made_up_rows(codec: Codec, count: int, *, seed: int) -> list[Row]:
-    """`count` decisions on made-up pages, each with its one right answer."""
-    return [_row(codec, random.Random(derived_seed(seed, "page", number)), number) for number in range(count)]
+def made_up_row(codec: Codec, draw: random.Random, questions: int) -> Row:
+    """A page with several goals, each followed by the act that answers it; every token of the answers carries loss."""
+    names, page, options = made_up_page(draw)
+    ids = [*codec.span(SpanKind.OBSERVATION, "\n".join(page))]
+    trained: list[int] = []
+    for choice in draw.sample(range(len(names)), min(questions, len(names))):
+        ids += codec.span(SpanKind.HISTORY, "")
+        ids += [*codec.span(SpanKind.TASK, made_up_goal(draw, names[choice])), codec.act_id]
+        answer = codec.option(options[choice])
+        trained += range(len(ids), len(ids) + len(answer))
+        ids += answer
+    return Row(tuple(ids), tuple(trained), ((),) * len(trained), "made-up")
 
 
-def _row(codec: Codec, draw: random.Random, number: int) -> Row:
-    request, choice = made_up_request(draw)
-    prompt, _ = codec.prompt(request.messages)
-    tree = TokenTree.of([codec.option(option) for option in request.options])
-    path = tree.paths[choice]
-    sampled = tuple(tree.tokens[node] for node in path)
-    return Row(prompt, sampled, tree.allowed(path), f"made-up-{number}", 0, "made-up", request, choice)
-
-
-def made_up_request(draw: random.Random) -> tuple[ModelRequest, int]:
-    """(request, index of the right option) for one made-up page."""
+def made_up_page(draw: random.Random) -> tuple[Sequence[str], list[str], list[str]]:
+    """(names, lines of the page, one option per name)."""
     names = _names(draw, draw.randint(2, MOST_ELEMENTS))
     if draw.random() < 0.3:  # one list with options
         lines = ["combobox", *(f'option "{name}"' for name in names)]
@@ -87,23 +89,14 @@ def made_up_request(draw: random.Random) -> tuple[ModelRequest, int]:
         options = [f'click {role} "{name}"' for role, name in zip(roles, names, strict=True)]
     for _ in range(draw.randint(0, 2)):
         lines.insert(draw.randint(0, len(lines)), f'text "{" ".join(_words(draw, draw.randint(1, 6)))}"')
-    choice = draw.randrange(len(names))
-    messages = (
-        Message(
-            role=Role.USER,
-            spans=(
-                Span(kind=SpanKind.OBSERVATION, text="\n".join(lines)),
-                Span(kind=SpanKind.HISTORY, text=""),
-                Span(kind=SpanKind.TASK, text=_goal(draw, names[choice])),
-            ),
-        ),
-    )
-    return ModelRequest(purpose=Purpose.ACT, messages=messages, options=tuple(options)), choice
+    return names, lines, options
 
 
-def _goal(draw: random.Random, name: str) -> str:
+def made_up_goal(draw: random.Random, name: str) -> str:
+    """A name among common words, quoted or not."""
     mention = f'"{name}"' if draw.random() < 0.5 else name
-    return " ".join([*_words(draw, draw.randint(1, 5)), mention, *_words(draw, draw.randint(0, 5))]) + "."
+    before, after = draw.choices(FILLERS, k=draw.randint(1, 5)), draw.choices(FILLERS, k=draw.randint(0, 5))
+    return " ".join([before[0].capitalize(), *before[1:], mention, *after]) + "."
 
 
 def _words(draw: random.Random, count: int) -> list[str]:

@@ -130,7 +130,11 @@ def _element(head: str, body: Any, before: str) -> Element:
             value = str(body)
         elif not label and role not in _CONTAINERS:
             label = str(body)
-    if not label and role in ("textbox", "combobox", "searchbox", "spinbutton", "slider") and len(before) <= _LABEL_LIMIT:
+    if (
+        not label
+        and role in ("textbox", "combobox", "searchbox", "spinbutton", "slider")
+        and len(before) <= _LABEL_LIMIT
+    ):
         label = before.strip().rstrip(":")
     return Element(role, label, marks.get("ref", ""), tuple(s for s in _STATES if s in marks), value)
 

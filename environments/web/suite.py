@@ -42,7 +42,9 @@ class MiniWobSuite:
         self._root = Path(miniwob.__file__).parent / "html"
         known = {path.stem for path in (self._root / "miniwob").glob("*.html")}
         if unknown := sorted(set(families) - known):
-            raise SettingsError(f"MiniWoB++ has no page {', '.join(unknown)}", f"it has {len(known)}, such as click-button")
+            raise SettingsError(
+                f"MiniWoB++ has no page {', '.join(unknown)}", f"it has {len(known)}, such as click-button"
+            )
         self._families = tuple(dict.fromkeys(families))
         self._version = version("miniwob")
         self._browser = SharedBrowser()

@@ -14,7 +14,9 @@ def _parameters(**extra: str) -> dict[str, object]:
 TOOLS = (
     ToolSpec(name="click", description="Click an element.", parameters=_parameters()),
     ToolSpec(
-        name="type", description="Replace the text of an input.", parameters=_parameters(text="what the input shall hold")
+        name="type",
+        description="Replace the text of an input.",
+        parameters=_parameters(text="what the input shall hold"),
     ),
     ToolSpec(
         name="select",

@@ -1,0 +1,144 @@
+"""`wisen`: the command line. Starts light; a command imports what it needs when it runs."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wisen.app.commands import memory, releases
+from wisen.core.errors import WisenError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Agents that get better with experience, and can prove it.",
+    epilog="Start with `wisen doctor`, then `wisen evolve`. Everything a run makes is in the workspace, ./.wisen.",
+)
+app.add_typer(memory.app, name="memory")
+app.add_typer(releases.app, name="releases")
+
+WorkspaceOption = Annotated[
+    Path, typer.Option("--workspace", "-w", help="Folder for store, index, weights and reports.", metavar="DIR")
+]
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="Settings from a TOML file.", metavar="FILE")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", help="One setting, e.g. --set train.epochs=2. May be repeated.", metavar="KEY=VALUE"),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the settings as resolved, as TOML, and stop.")]
+DEFAULT_WORKSPACE = Path(".wisen")
+
+
+@app.command()
+def evolve(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    cycles: Annotated[int | None, typer.Option(help="Turns of collect, distil, train, gate. [default: 3]")] = None,
+    seed: Annotated[int | None, typer.Option(help="One seed fixes the whole run. [default: 0]")] = None,
+    suite: Annotated[str | None, typer.Option(help="Where to act. [default: miniwob]")] = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Let an agent act, remember, train and be gated; ends with a table and a report.
+
+    The agent plays tasks, distils memory items from what happened, fine-tunes its model on its own successes, and the
+    gate promotes the result only if it solved more of a fixed panel than the present release. The same command goes on
+    with a run that was stopped, and with more --cycles it adds to one that is done.
+    """
+    from wisen.app.commands.evolve import run_evolve
+
+    flags = {"cycles": cycles, "seed": seed, "suite": suite}
+    run_evolve(workspace, config, assignments or [], flags, dry_run=dry_run)
+
+
+@app.command()
+def run(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A release or checkpoint of the workspace, `uniform`, or a LiteLLM name such as openai/gpt-x. "
+            "[default: the present release]"
+        ),
+    ] = None,
+    api_base: Annotated[str | None, typer.Option(help="Where a remote model is served.", metavar="URL")] = None,
+    suite: Annotated[str | None, typer.Option(help="Where to act. [default: miniwob]")] = None,
+    per_template: Annotated[int | None, typer.Option(help="Tasks of each template. [default: 1]")] = None,
+    memory: Annotated[bool | None, typer.Option("--memory/--no-memory", help="Recall from the present bank.")] = None,
+    seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Play tasks with one model and show how it went. Nothing is learned."""
+    from wisen.app.commands.evolve import run_play
+
+    flags = {
+        "model": model,
+        "api_base": api_base,
+        "suite": suite,
+        "per_template": per_template,
+        "memory": memory,
+        "seed": seed,
+    }
+    run_play(workspace, config, assignments or [], flags, dry_run=dry_run)
+
+
+@app.command()
+def report(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    run_id: Annotated[str, typer.Argument(help="A run's id. [default: the newest with a report]")] = "",
+) -> None:
+    """Draw a run's report again, and print its table and where it is."""
+    from wisen.app.commands.evolve import run_report
+
+    run_report(workspace, run_id)
+
+
+@app.command()
+def doctor(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
+    """Say for each part whether it is here and works, and what to do where it does not."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from wisen.app.doctor import check_all, healthy
+
+    console = Console()
+    checks = check_all(workspace)
+    for check in checks:
+        mark, style = {True: ("ok", "green"), False: ("missing", "red"), None: ("optional", "yellow")}[check.ok]
+        console.print(Text.assemble((f"{mark:9}", style), f"{check.part:12} {check.found}"), soft_wrap=True)
+        if check.advice:
+            console.print(Text(f"{'':22}{check.advice}"), soft_wrap=True)
+    if not healthy(checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def suites() -> None:
+    """List the environments that can be named with --suite."""
+    from rich.console import Console
+
+    from wisen.environments.registry import suites as known
+
+    for name, what in known().items():
+        Console().print(f"{name:14} {what}", markup=False, soft_wrap=True)
+
+
+def main() -> None:
+    """The entry point: one line and exit code 2 for what the user can mend."""
+    # A second busy process makes torch's threads wait for one another in a spin; these let them sleep instead.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        app(prog_name="wisen")
+    except WisenError as error:
+        sys.stderr.write(f"wisen: {error}\n")
+        sys.exit(2)

@@ -1,0 +1,1 @@
+"""The commands of `wisen`, one module per group. Each imports what it needs when it runs."""

@@ -1,0 +1,83 @@
+"""The first release: a backbone built on the spot, with a vocabulary read from the environment's own pages."""
+
+import time
+
+from wisen.core.ids import derived_seed
+from wisen.core.records import (
+    Checkpoint,
+    MemoryMode,
+    Phase,
+    PhaseEnded,
+    Release,
+    ReleaseEventKind,
+    Split,
+    Trajectory,
+)
+from wisen.evolution.workbench import RANDOM_POLICY, Bench
+from wisen.models.tiny import build_tiny
+from wisen.trainers.checkpoints import describe
+from wisen.trainers.warmup import warm_up
+
+READING_OFFSET = 900_000  # learning seeds that no cycle collects from
+READING_TASKS = 8
+
+
+async def first_release(bench: Bench) -> Release:
+    """The untrained release `r0`: random weights, warmed up on made-up pages unless that is switched off, an empty bank.
+    Promoted as it is: with nothing before it there is nothing to gate it against."""
+    present = bench.store.release("r0")
+    if present is not None:
+        return present
+    await _build(bench)
+    model = await _warmed_up(bench)
+    release = bench.release("r0", model, 0)
+    bench.store.add_release(release, reason="the first release: an untrained backbone and an empty bank")
+    if bench.store.current_release() is None:
+        bench.store.append_release_event(
+            ReleaseEventKind.PROMOTED, release.id, reason="nothing came before it: there is nothing to compare it with"
+        )
+    return release
+
+
+async def _build(bench: Bench) -> None:
+    settings = bench.settings
+    folder = bench.workspace.weights / "base"
+    if bench.store.checkpoint("base") is not None:
+        return
+    random_policy = bench.release("random", RANDOM_POLICY, 0)
+    tasks = bench.suite.tasks(Split.LEARN, READING_TASKS, offset=READING_OFFSET)
+    requests = [bench.request(task, random_policy, Phase.COLLECT, MemoryMode.OFF, arm="reading") for task in tasks]
+    await bench.play(requests, phase="read", title="reading pages for a vocabulary (random policy)")
+    trajectories = bench.store.trajectories([request.trajectory_id for request in requests])
+    texts = [text for trajectory in trajectories for text in _texts(trajectory)]
+    build_tiny(folder, texts, settings.tiny, seed=derived_seed(settings.seed, "tiny"))
+    bench.store.add_checkpoint(describe(folder))
+
+
+async def _warmed_up(bench: Bench) -> str:
+    settings = bench.settings
+    if settings.warmup.pages == 0:
+        return "base"
+    if bench.store.checkpoint("warm") is None:
+        started = time.monotonic()
+        checkpoint = await bench.in_thread(lambda: _warm_up(bench))
+        bench.store.add_checkpoint(checkpoint)
+        tokens = checkpoint.recipe["tokens"]
+        bench.emit(PhaseEnded(phase="warm-up", summary=f"{tokens:,} tokens", seconds=time.monotonic() - started))
+    return "warm"
+
+
+def _warm_up(bench: Bench) -> Checkpoint:
+    weights = bench.workspace.weights
+    if (weights / "warm").exists():  # written whole, but the store was not told: a kill came between
+        return describe(weights / "warm")
+    seed = derived_seed(bench.settings.seed, "warm-up")
+    tick = bench.tick("warm-up", "warm-up on made-up pages: copying a name")
+    return warm_up(weights / "base", weights / "warm", bench.settings.warmup, seed=seed, on_progress=tick)
+
+
+def _texts(trajectory: Trajectory) -> list[str]:
+    texts = [trajectory.instruction]
+    for step in trajectory.steps:
+        texts += [step.observation.text, *step.observation.actions]
+    return texts

@@ -1,0 +1,269 @@
+"""One turn of the loop: collect, distil, train, gate.
+
+Every stretch leaves a mark in the store when it is whole, so that a cycle that was killed goes on where it stood and
+comes to the same result.
+"""
+
+import random
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+from wisen.core.errors import StoreError
+from wisen.core.ids import derived_seed
+from wisen.core.records import (
+    Checkpoint,
+    CurvePoint,
+    GateAnswer,
+    GateDecision,
+    MemoryItem,
+    MemoryMode,
+    Outcome,
+    PairedOutcome,
+    Panel,
+    Phase,
+    PhaseEnded,
+    Release,
+    Split,
+    Task,
+    Trajectory,
+)
+from wisen.core.statistics import wilson
+from wisen.evolution.gate import decide
+from wisen.evolution.panels import make_panel, refuse_overlap
+from wisen.evolution.workbench import Bench
+from wisen.trainers.checkpoints import describe
+from wisen.trainers.rft import RFT
+
+CYCLE_SEEDS = 1_000  # learning seeds that a cycle may use of each template
+
+
+async def run_cycle(bench: Bench, number: int) -> CurvePoint:
+    """Cycle `number` (from 1). Returns what it did, and does nothing when it is done already."""
+    key = f"cycle/{number}"
+    if done := bench.store.marked(bench.run_id, f"{key}/done"):
+        return CurvePoint.model_validate(done)
+    started = time.monotonic()
+    incumbent = _incumbent(bench, key)
+    collected = await _collect(bench, number, incumbent)
+    version = await _distil(bench, number, collected)
+    checkpoint = await _train(bench, number, incumbent)
+    candidate = bench.release(f"r{number}", checkpoint.name, version, parent=incumbent)
+    bench.store.add_release(candidate, reason=f"candidate of cycle {number}")
+    decision = await _gate(bench, key, candidate, incumbent)
+    solved = [outcome.success for outcome in collected.values()]
+    point = CurvePoint(
+        cycle=number,
+        incumbent=wilson(sum(pair.old for pair in decision.outcomes), len(decision.outcomes)),
+        candidate=wilson(sum(pair.new for pair in decision.outcomes), len(decision.outcomes)),
+        promoted=decision.answer is GateAnswer.PROMOTE,
+        collected=len(solved),
+        collected_success=sum(solved) / len(solved),
+        items=len(bench.bank.snapshot(version)),
+        rows=checkpoint.recipe.get("rows", 0),
+        tokens=checkpoint.recipe.get("tokens", 0),
+        seconds=round(time.monotonic() - started, 1),
+    )
+    bench.store.mark(bench.run_id, f"{key}/done", point.model_dump(mode="json"))
+    return point
+
+
+def _incumbent(bench: Bench, key: str) -> Release:
+    """The release that was present when the cycle began, also after the cycle has promoted another."""
+    present = bench.store.current_release()
+    assert present is not None, "the first release comes before the first cycle"
+    bench_mark = bench.store.marked(bench.run_id, f"{key}/start") or {"release": present.id}
+    bench.store.mark(bench.run_id, f"{key}/start", bench_mark)
+    release = bench.store.release(bench_mark["release"])
+    if release is None:
+        raise StoreError(f"release {bench_mark['release']} is not in the store")
+    return release
+
+
+async def _collect(bench: Bench, number: int, incumbent: Release) -> dict[str, Outcome]:
+    """Play this cycle's learning tasks with the present weights over the newest bank, items held out at random."""
+    settings = bench.settings.collect
+    tasks = await _learning_tasks(bench, number)
+    head = bench.store.marked(bench.run_id, f"cycle/{number}/head") or {"version": bench.bank.version}
+    bench.store.mark(bench.run_id, f"cycle/{number}/head", head)
+    acting = bench.release(f"c{number}", incumbent.model, head["version"])
+    requests = [
+        bench.request(
+            task,
+            acting,
+            Phase.COLLECT,
+            MemoryMode.RANDOMISED,
+            arm=f"collect-{number}",
+            temperature=settings.temperature,
+            explore=1.0 if number == 1 else settings.explore,
+            distil=settings.rewards == "true",
+        )
+        for task in tasks
+    ]
+    how = "uniform choice" if number == 1 else f"policy of {incumbent.name}"
+    return await bench.play(requests, phase=f"collect-{number}", title=f"cycle {number}: collecting ({how})")
+
+
+async def _learning_tasks(bench: Bench, number: int) -> tuple[Task, ...]:
+    """This cycle's tasks: the same number of each template, and more of those that did badly in the last cycle."""
+    settings, offset = bench.settings.collect, number * CYCLE_SEEDS
+    if number == 1:
+        return bench.suite.tasks(Split.LEARN, settings.first, offset=offset)
+    before = bench.store.marked(bench.run_id, f"cycle/{number - 1}/collected") or {"ids": []}
+    weak = weak_templates(bench.store.outcomes(before["ids"]))
+    tasks = bench.suite.tasks(Split.LEARN, settings.per_template + settings.weak_extra, offset=offset)
+    seen: dict[str, int] = defaultdict(int)
+    chosen = []
+    for task in tasks:
+        seen[task.template_id] += 1
+        if seen[task.template_id] <= settings.per_template or task.template_id in weak:
+            chosen.append(task)
+    return tuple(chosen)
+
+
+def weak_templates(outcomes: Mapping[str, Outcome]) -> frozenset[str]:
+    """Templates of which less than half was solved."""
+    groups: dict[str, list[bool]] = defaultdict(list)
+    for outcome in outcomes.values():
+        groups[outcome.template_id].append(outcome.success)
+    return frozenset(template for template, solved in groups.items() if 2 * sum(solved) < len(solved))
+
+
+async def _distil(bench: Bench, number: int, collected: Mapping[str, Outcome]) -> int:
+    """Offer what the episodes taught to the bank, in the order of the tasks; returns the new bank version."""
+    key = f"cycle/{number}/bank"
+    bench.store.mark(bench.run_id, f"cycle/{number}/collected", {"ids": list(collected)})
+    if done := bench.store.marked(bench.run_id, key):
+        return int(done["version"])
+    items = await _proposals(bench, number, list(collected))
+    bench.bank.propose(
+        items, actor=f"{bench.distiller.name}, cycle {number}", mark=(bench.run_id, f"{key}/offered", {})
+    )
+    version = bench.bank.version
+    bench.store.mark(bench.run_id, key, {"version": version})
+    await bench.index.ensure(bench.bank.snapshot(version).items.values())
+    return version
+
+
+async def _proposals(bench: Bench, number: int, ids: Sequence[str]) -> list[MemoryItem]:
+    """What each episode's distil node proposed, and what comparing attempts at one task adds."""
+    if bench.settings.collect.rewards == "true":
+        proposed = bench.store.proposals(ids)
+        items = [item for key in ids for item in proposed.get(key, ())]
+    else:
+        items = []
+    trajectories = _as_rewarded(bench, bench.store.trajectories(ids))
+    verdicts = bench.store.verdicts(ids)
+    for _, group in groupby(sorted(trajectories, key=lambda one: one.task.id), key=lambda one: one.task.id):
+        attempts = [(one, verdicts[one.id][-1].model_copy(update={"success": one.success is True})) for one in group]
+        if len(attempts) > 1 or bench.settings.collect.rewards == "shuffled":
+            items += await bench.distiller.distil(attempts)
+    return items
+
+
+async def _train(bench: Bench, number: int, incumbent: Release) -> Checkpoint:
+    """Fine-tune the present weights on everything collected so far."""
+    name = f"c{number}"
+    if known := bench.store.checkpoint(name):
+        return known
+    phase, started = f"train-{number}", time.monotonic()
+    checkpoint = await bench.in_thread(lambda: _fine_tuned(bench, number, incumbent, phase))
+    bench.store.add_checkpoint(checkpoint)
+    recipe = checkpoint.recipe
+    summary = f"{recipe['rows']} decisions of {recipe['trajectories']} episodes, loss {recipe['last_loss']:.3f}"
+    bench.emit(PhaseEnded(phase=phase, summary=summary, seconds=time.monotonic() - started))
+    return checkpoint
+
+
+def _fine_tuned(bench: Bench, number: int, incumbent: Release, phase: str) -> Checkpoint:
+    weights, name = bench.workspace.weights, f"c{number}"
+    if (weights / name).exists():  # written whole, but the store was not told: a kill came between
+        return describe(weights / name)
+    ids = [
+        key
+        for earlier in range(1, number + 1)
+        for key in (bench.store.marked(bench.run_id, f"cycle/{earlier}/collected") or {"ids": []})["ids"]
+    ]
+    trajectories = _as_rewarded(bench, bench.store.trajectories(ids))
+    return RFT(bench.settings.train, bench.tick(phase, f"cycle {number}: training on its own successes (RFT)")).train(
+        trajectories,
+        parent=weights / incumbent.model,
+        out=weights / name,
+        seed=derived_seed(bench.settings.seed, "train", number),
+    )
+
+
+def _as_rewarded(bench: Bench, trajectories: Sequence[Trajectory]) -> tuple[Trajectory, ...]:
+    """The trajectories as learning sees them: as they are, or, in the control, with their outcomes permuted."""
+    if bench.settings.collect.rewards == "true":
+        return tuple(trajectories)
+    return shuffled(trajectories, seed=bench.settings.seed)
+
+
+def shuffled(trajectories: Sequence[Trajectory], *, seed: int) -> tuple[Trajectory, ...]:
+    """The trajectories with outcomes permuted within each collecting arm: as many successes, but anyone's."""
+    arms: dict[str, list[Trajectory]] = defaultdict(list)
+    for trajectory in trajectories:
+        arms[trajectory.arm].append(trajectory)
+    result: dict[str, Trajectory] = {}
+    for arm, group in arms.items():
+        outcomes = [trajectory.success for trajectory in group]
+        random.Random(derived_seed(seed, "shuffle", arm)).shuffle(outcomes)
+        for trajectory, success in zip(group, outcomes, strict=True):
+            result[trajectory.id] = trajectory.model_copy(update={"success": success})
+    return tuple(result[trajectory.id] for trajectory in trajectories)
+
+
+async def _gate(bench: Bench, key: str, candidate: Release, incumbent: Release) -> GateDecision:
+    """Candidate against incumbent on the gate panel; the decision and its consequence are stored as one."""
+    for decision in bench.store.gates(bench.run_id):
+        if decision.candidate_id == candidate.id and decision.incumbent_id == incumbent.id:
+            return decision
+    panel, use = gate_panel(bench)
+    refuse_overlap([panel, report_panel(bench)])
+    old = await _on_panel(bench, panel, incumbent, f"{key}: gate panel, present release {incumbent.name}")
+    new = await _on_panel(bench, panel, candidate, f"{key}: gate panel, candidate {candidate.name}")
+    outcomes = [
+        PairedOutcome(task_id=task.id, family=task.template_id, old=before.success, new=after.success)
+        for task, before, after in zip(panel.tasks, old.values(), new.values(), strict=True)
+    ]
+    decision = decide(
+        outcomes,
+        candidate_id=candidate.id,
+        incumbent_id=incumbent.id,
+        panel_digest=panel.digest,
+        use=use,
+        settings=bench.settings.gate,
+        seed=bench.settings.seed,
+    )
+    bench.store.add_gate(decision, run_id=bench.run_id)
+    return decision
+
+
+async def _on_panel(bench: Bench, panel: Panel, release: Release, title: str) -> dict[str, Outcome]:
+    requests = [bench.request(task, release, Phase.GATE, MemoryMode.FROZEN, arm=release.name) for task in panel.tasks]
+    return await bench.play(requests, phase=f"gate-{release.name}", title=title.replace("/", " "))
+
+
+def gate_panel(bench: Bench) -> tuple[Panel, int]:
+    """(panel, which use of it the next gate is). A panel whose error budget is used up is replaced by a fresh one."""
+    settings = bench.settings.gate
+    generation = 0
+    while True:
+        panel = make_panel(
+            bench.suite,
+            Split.GATE,
+            settings.per_template,
+            offset=generation * settings.per_template,
+            generation=generation,
+        )
+        used = bench.store.panel_uses(panel.digest)
+        if used < settings.uses:
+            return panel, used + 1
+        generation += 1
+
+
+def report_panel(bench: Bench) -> Panel:
+    settings = bench.settings.report
+    return make_panel(bench.suite, Split.REPORT, settings.per_template, offset=settings.seed_offset)

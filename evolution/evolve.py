@@ -1,0 +1,63 @@
+"""The whole run: a first release, cycles, and what came of them on tasks that nothing was selected on."""
+
+import time
+from collections.abc import Callable
+
+from wisen.core.records import CurvePoint, GateAnswer, Note, ProgressEvent, RunReport
+from wisen.core.workspace import Workspace
+from wisen.evolution.backbone import first_release
+from wisen.evolution.cycle import report_panel, run_cycle
+from wisen.evolution.reporting import make_report
+from wisen.evolution.settings import EvolveSettings
+from wisen.evolution.workbench import Bench
+
+
+async def evolve(
+    settings: EvolveSettings,
+    workspace: Workspace,
+    *,
+    on_event: Callable[[ProgressEvent], None] = lambda event: None,
+    command: str = "wisen evolve",
+) -> RunReport:
+    """Run, or go on with, the run that the settings name; with equal settings it plays nothing twice.
+
+    Raises `WisenError` for what the user can mend. When it is cancelled or killed, the same call goes on.
+    """
+    started = time.monotonic()
+    async with Bench("evolve", settings, workspace, on_event) as bench:
+        refuse_other_runs(bench)
+        title = f"{settings.suite}, {settings.cycles} cycles, seed {settings.seed}"
+        bench.store.start_run(bench.run_id, bench.identity, title=title)
+        if marks := bench.store.marks(bench.run_id):
+            bench.emit(Note(text=f"going on with run {bench.run_id} ({len(marks)} marks are in the store)"))
+        await first_release(bench)
+        curve = [announced(bench, await run_cycle(bench, number)) for number in range(1, settings.cycles + 1)]
+        report = await make_report(bench, curve, report_panel(bench), command=command, started=started)
+        bench.store.finish_run(bench.run_id)
+    return report
+
+
+def refuse_other_runs(bench: Bench) -> None:
+    """A workspace holds one line of releases. Another run's settings would mix two in one bank."""
+    from wisen.core.errors import SettingsError
+
+    others = [run for run in bench.store.runs() if run.id.startswith("evolve-") and run.id != bench.run_id]
+    if others and not bench.store.run(bench.run_id):
+        differing = sorted(key for key, value in others[-1].settings.items() if bench.identity.get(key) != value)
+        raise SettingsError(
+            f"{bench.workspace.root} holds the run {others[-1].id} with other settings ({', '.join(differing)})",
+            "give the same settings to go on with it, or another --workspace",
+        )
+
+
+def announced(bench: Bench, point: CurvePoint) -> CurvePoint:
+    """Say how a cycle's gate decided."""
+    names = {release.id: release.name for release in bench.store.releases()}
+    decision = next(gate for gate in bench.store.gates(bench.run_id) if names[gate.candidate_id] == f"r{point.cycle}")
+    word = {
+        GateAnswer.PROMOTE: "promoted",
+        GateAnswer.KEEP: "kept out",
+        GateAnswer.NOT_ENOUGH_EVIDENCE: "not enough evidence",
+    }[decision.answer]
+    bench.emit(Note(text=f"gate: r{point.cycle} {word}. {decision.reason}"))
+    return point

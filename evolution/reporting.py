@@ -1,0 +1,195 @@
+"""The end of a run: arms on the report panel, credits, showcases, all in one record."""
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from wisen.core.ids import derived_seed
+from wisen.core.records import (
+    ArmResult,
+    CurvePoint,
+    ItemCredit,
+    MemoryMode,
+    Outcome,
+    Panel,
+    Phase,
+    Release,
+    RunReport,
+    Showcase,
+)
+from wisen.core.statistics import paired_bootstrap, wilson
+from wisen.evolution.workbench import RANDOM_POLICY, Bench
+from wisen.memory.credit import credit
+
+LISTED_ITEMS = 5
+LEAKAGE_GUARD = "same task: no item is recalled on a task that it stems from, and report tasks are never learned from"
+VERSIONED = ("wisen", "torch", "transformers", "langgraph", "chromadb", "playwright", "miniwob")
+
+
+async def make_report(
+    bench: Bench, curve: Sequence[CurvePoint], panel: Panel, *, command: str, started: float
+) -> RunReport:
+    """Play the arms on the report panel, and put everything that the run has to show into one record."""
+    final = bench.store.current_release()
+    first = bench.store.release("r0")
+    assert final is not None and first is not None, "a run has a first release before it reports"
+    played = {}
+    for name, label, release, memory in _arms(bench, first, final):
+        played[name] = (label, await _play_arm(bench, panel, name, label, release, memory))
+    newest = played["release"][1]
+    arms = tuple(
+        _arm(bench, panel, name, label, outcomes, newest if name != "release" else None)
+        for name, (label, outcomes) in played.items()
+    )
+    ranked = _credits(bench)
+    half = (len(ranked) + 1) // 2
+    return RunReport(
+        run_id=bench.run_id,
+        title=f"wisen evolve on {bench.settings.suite}, seed {bench.settings.seed}",
+        command=command,
+        settings=bench.identity | {"cycles": len(curve)},
+        suite=bench.settings.suite,
+        release_name=final.name,
+        arms=arms,
+        curve=tuple(curve),
+        gates=bench.store.gates(bench.run_id),
+        release_names={release.id: release.name for release in bench.store.releases()},
+        best_items=tuple(ranked[: min(LISTED_ITEMS, half)]),
+        worst_items=tuple(reversed(ranked[max(half, len(ranked) - LISTED_ITEMS) :])),
+        bank_size=len(bench.bank.snapshot(final.bank_version)),
+        showcases=_showcases(bench, newest, played["random"][1]),
+        leakage_guard=LEAKAGE_GUARD,
+        seconds=time.monotonic() - started,
+        versions=_versions(),
+    )
+
+
+def _arms(bench: Bench, first: Release, final: Release) -> list[tuple[str, str, Release, MemoryMode]]:
+    """(name, label, release, memory): the promoted release, and what it is compared with. Two controls take one part of
+    it away: the memory, or the training."""
+    memory_only = bench.release("memory-only", first.model, final.bank_version)
+    return [
+        ("random", "random policy", bench.release("random", RANDOM_POLICY, 0), MemoryMode.OFF),
+        ("untrained", "untrained model", first, MemoryMode.OFF),
+        ("untrained-memory", "untrained model + memory", memory_only, MemoryMode.FROZEN),
+        ("trained", "trained model, no memory", final, MemoryMode.OFF),
+        ("release", f"release {final.name} (trained model + memory)", final, MemoryMode.FROZEN),
+    ]
+
+
+async def _play_arm(
+    bench: Bench, panel: Panel, name: str, label: str, release: Release, memory: MemoryMode
+) -> dict[str, Outcome]:
+    """One arm's outcomes by task id. The release's first task of each template is played with screenshots."""
+    shown: set[str] = set()
+    requests = []
+    for task in panel.tasks:
+        requests.append(
+            bench.request(
+                task,
+                release,
+                Phase.REPORT,
+                memory,
+                arm=name,
+                screenshots=name == "release" and task.template_id not in shown,
+            )
+        )
+        shown.add(task.template_id)
+    outcomes = await bench.play(requests, phase=f"report-{name}", title=f"report panel: {label}")
+    return {outcome.task_id: outcome for outcome in outcomes.values()}
+
+
+def _arm(
+    bench: Bench,
+    panel: Panel,
+    name: str,
+    label: str,
+    outcomes: Mapping[str, Outcome],
+    release: Mapping[str, Outcome] | None,
+) -> ArmResult:
+    families: dict[str, list[bool]] = defaultdict(list)
+    for outcome in outcomes.values():
+        families[outcome.template_id].append(outcome.success)
+    solved = sum(outcome.success for outcome in outcomes.values())
+    versus = None
+    if release is not None:
+        differences = [float(release[key].success) - float(outcomes[key].success) for key in outcomes]
+        seed = derived_seed(bench.settings.seed, "report", name)
+        versus = paired_bootstrap(differences, resamples=bench.settings.gate.resamples, seed=seed)
+    return ArmResult(
+        name=name,
+        label=label,
+        success=wilson(solved, len(outcomes)),
+        mean_steps=sum(outcome.steps for outcome in outcomes.values()) / len(outcomes),
+        tasks=len(outcomes),
+        seeds=len({task.seed for task in panel.tasks}),
+        families={family: sum(group) / len(group) for family, group in sorted(families.items())},
+        versus=versus,
+    )
+
+
+def _credits(bench: Bench) -> list[ItemCredit]:
+    """Items with enough randomised appearances to say anything, best first. Each cycle acts with a release of its own,
+    so each is an account of its own; an item is listed with its largest."""
+    items = bench.bank.snapshot().items
+    recalls = bench.store.recalls(run_id=bench.run_id, phase=Phase.COLLECT)
+    best: dict[str, ItemCredit] = {}
+    for release in dict.fromkeys(recall.release_id for recall in recalls):
+        mine = [recall for recall in recalls if recall.release_id == release]
+        outcomes = bench.store.outcomes([recall.trajectory_id for recall in mine])
+        ordered = [outcomes[recall.trajectory_id] for recall in mine]
+        for account in credit(mine, ordered, items):
+            known = best.get(account.item.id)
+            if account.lift is not None and (known is None or _appearances(account) > _appearances(known)):
+                best[account.item.id] = account
+    credits = [account for account in best.values() if account.lift is not None]
+    return sorted(credits, key=lambda one: (-one.lift.mean if one.lift else 0.0, one.item.id))
+
+
+def _appearances(account: ItemCredit) -> int:
+    return account.shown + account.held_out
+
+
+def _showcases(
+    bench: Bench, outcomes: Mapping[str, Outcome], random_policy: Mapping[str, Outcome]
+) -> tuple[Showcase, ...]:
+    """Three of the trajectories with screenshots, of three templates: the longest success with memory that the random
+    policy failed, the longest other success, and the first failure."""
+    shown: dict[str, Outcome] = {}
+    for outcome in outcomes.values():
+        shown.setdefault(outcome.template_id, outcome)
+    recalls = {
+        recall.trajectory_id: recall for recall in bench.store.recalls([one.trajectory_id for one in shown.values()])
+    }
+    solved = sorted((one for one in shown.values() if one.success), key=lambda one: (-one.steps, one.template_id))
+    failed = [one for one in shown.values() if not one.success]
+    against = [one for one in solved if not random_policy[one.task_id].success and recalls[one.trajectory_id].shown]
+    picked: list[tuple[Outcome, str]] = []
+    for candidates, why in (
+        (against, "The longest success with advice from memory on a task that the random policy failed."),
+        (solved, "The longest other success."),
+        (failed, "A failure."),
+        (solved, "A success."),
+    ):
+        taken = {one.template_id for one, _ in picked}
+        picked += [(one, why) for one in candidates if one.template_id not in taken][:1]
+    items = bench.bank.snapshot().items
+    showcases = []
+    for outcome, why in picked[:3]:
+        trajectory = bench.store.trajectory(outcome.trajectory_id)
+        assert trajectory is not None
+        recall = recalls.get(outcome.trajectory_id)
+        known = tuple(items[key] for key in recall.shown) if recall else ()
+        showcases.append(Showcase(trajectory=trajectory, recall=recall, items=known, why=why))
+    return tuple(showcases)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in VERSIONED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found

@@ -1,0 +1,241 @@
+"""What a run works with: its workspace opened, its suite started, and one way to have episodes played.
+
+The workbench is the only owner of store and index; what plays episodes returns records.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from wisen.agent.graph import Recaller
+from wisen.agent.judge import choose_judge
+from wisen.agent.prompts import harness_version
+from wisen.agent.rollouts import LocalRollouts
+from wisen.core.errors import SettingsError
+from wisen.core.ids import content_id
+from wisen.core.protocols import Distiller, Model, Suite
+from wisen.core.records import (
+    Advanced,
+    EpisodeRequest,
+    MemoryItem,
+    MemoryMode,
+    Observation,
+    Outcome,
+    Phase,
+    PhaseEnded,
+    PhaseStarted,
+    ProgressEvent,
+    Recall,
+    Release,
+    Task,
+)
+from wisen.core.store import Store
+from wisen.core.workspace import Workspace
+from wisen.environments import registry
+from wisen.evolution.settings import BenchSettings, EvolveSettings, RunSettings
+from wisen.memory.bank import Bank, Snapshot
+from wisen.memory.distillers import make_distiller
+from wisen.memory.index import ChromaIndex
+from wisen.memory.recall import RecallSettings, recall
+from wisen.models.embedder import MiniLM
+from wisen.models.uniform import UniformModel
+
+T = TypeVar("T")
+S = TypeVar("S", bound=BenchSettings)
+RANDOM_POLICY = UniformModel.name
+
+
+class Stopped(Exception):
+    """Work in a thread was asked to stop."""
+
+
+class SnapshotRecaller:
+    """Recall over one bank version."""
+
+    def __init__(self, snapshot: Snapshot, index: ChromaIndex, settings: RecallSettings) -> None:
+        self._snapshot, self._index, self._settings = snapshot, index, settings
+
+    async def recall(self, request: EpisodeRequest, observation: Observation) -> tuple[Recall, Sequence[MemoryItem]]:
+        found = await recall(request, observation, self._snapshot, self._index, settings=self._settings)
+        return found.recall, found.items
+
+
+class Workbench(Generic[S]):
+    """Opened with `async with`; owns the workspace's lock meanwhile.
+
+    `kind` and the settings name the run. What may differ between a run and its continuation stays out of its identity:
+    how many cycles, how many workers.
+    """
+
+    def __init__(self, kind: str, settings: S, workspace: Workspace, on_event: Callable[[ProgressEvent], None]) -> None:
+        self.settings, self.workspace, self.emit = settings, workspace, on_event
+        self.identity = settings.model_dump(mode="json", exclude={"cycles", "workers"})
+        self.run_id = content_id(kind, self.identity)
+        self.harness = harness_version(**settings.episode.model_dump())
+        self.stopping = threading.Event()
+        self._stack = AsyncExitStack()
+        self._models: dict[str, Model] = {}
+        self._started = False
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._stack.enter_context(self.workspace.lock())
+            self.store = self._stack.enter_context(Store.open(self.workspace.store_url))
+            self.suite: Suite = registry.create(self.settings.suite, **self.settings.suite_options)
+            self._stack.push_async_callback(self.suite.stop)
+            self.bank = Bank(self.store)
+            self.index = ChromaIndex(MiniLM(), path=self.workspace.index)
+            self.distiller: Distiller = make_distiller("extractive")
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for model in self._models.values():
+            await model.close()
+        await self._stack.aclose()
+
+    def release(self, name: str, model: str, bank_version: int, parent: Release | None = None) -> Release:
+        """A release record: its id derives from what it is made of, so that the same parts are the same release."""
+        return Release(
+            id=content_id("release", model, bank_version, self.harness),
+            name=name,
+            model=model,
+            bank_version=bank_version,
+            harness=self.harness,
+            parent_id=parent.id if parent else None,
+        )
+
+    def model(self, name: str) -> Model:
+        """The model of that name, opened once: the random policy, a checkpoint of this workspace, or a remote one."""
+        if name not in self._models:
+            self._models[name] = self._open(name)
+        return self._models[name]
+
+    def _open(self, name: str) -> Model:
+        if name == RANDOM_POLICY:
+            return UniformModel()
+        if self.store.checkpoint(name) is not None:
+            import torch
+
+            from wisen.models.engine import LocalEngine
+
+            torch.set_num_threads(self.settings.threads)
+            return LocalEngine(self.workspace.weights / name, name=name)
+        if "/" in name:
+            from wisen.models.remote import LiteLLMModel
+
+            base = self.settings.api_base if isinstance(self.settings, RunSettings) else None
+            return LiteLLMModel(name, api_base=base)
+        known = ", ".join([RANDOM_POLICY, *(checkpoint.name for checkpoint in self.store.checkpoints())])
+        raise SettingsError(f"there is no model {name!r}", f"one of {known}, or PROVIDER/NAME for a remote one")
+
+    def request(
+        self,
+        task: Task,
+        release: Release,
+        phase: Phase,
+        memory: MemoryMode,
+        *,
+        arm: str = "",
+        temperature: float = 0.0,
+        explore: float = 0.0,
+        distil: bool = False,
+        screenshots: bool = False,
+    ) -> EpisodeRequest:
+        """An episode to play. Its id derives from all that determines it, so that what was played is never repeated."""
+        what = (release.id, task.id, task.version, phase, memory, temperature, explore)
+        return EpisodeRequest(
+            trajectory_id=content_id("traj", self.run_id, *what),
+            run_id=self.run_id,
+            task=task,
+            phase=phase,
+            release=release,
+            arm=arm,
+            memory=memory,
+            temperature=temperature,
+            explore=explore,
+            seed=self.settings.seed,
+            distil=distil,
+            screenshots=screenshots,
+            **self.settings.episode.model_dump(),
+        )
+
+    async def play(self, requests: Sequence[EpisodeRequest], *, phase: str, title: str) -> dict[str, Outcome]:
+        """Play what the store does not hold yet; returns the outcomes of all, in the order of the requests.
+
+        All requests share one release, whose bank version is what they recall from.
+        """
+        ids = [request.trajectory_id for request in requests]
+        present = self.store.present(ids)
+        todo = [request for request in requests if request.trajectory_id not in present]
+        if todo:
+            started = time.monotonic()
+            self.emit(PhaseStarted(phase=phase, title=title, total=len(requests)))
+            solved = sum(outcome.success for outcome in self.store.outcomes(present).values())
+            done = len(present)
+            rollouts = await self._rollouts(todo[0].release, todo[0].memory)
+            async for episode in rollouts.run(todo):
+                self.store.add_episode(episode)
+                done += 1
+                solved += any(verdict.success for verdict in episode.verdicts)
+                self.emit(Advanced(phase=phase, done=done, note=f"{100 * solved / done:.0f} % solved"))
+            summary = f"{solved} of {done} solved ({100 * solved / done:.0f} %)"
+            self.emit(PhaseEnded(phase=phase, summary=summary, seconds=time.monotonic() - started))
+        outcomes = self.store.outcomes(ids)
+        return {key: outcomes[key] for key in ids}
+
+    async def _rollouts(self, release: Release, memory: MemoryMode) -> LocalRollouts:
+        if not self._started:
+            await self.suite.start()
+            self._started = True
+        recaller: Recaller | None = None
+        if memory is not MemoryMode.OFF:
+            snapshot = self.bank.snapshot(release.bank_version)
+            await self.index.ensure(snapshot.items.values())
+            recaller = SnapshotRecaller(snapshot, self.index, self.settings.recall)
+        return LocalRollouts(
+            self.suite,
+            self.model(release.model),
+            choose_judge(environment_decides=True),
+            workers=self.settings.workers,
+            recaller=recaller,
+            distiller=self.distiller,
+            artifacts=self.workspace.artifacts,
+        )
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Run blocking work beside the event loop; when this is cancelled, `tick` tells the work to stop."""
+        try:
+            return await asyncio.to_thread(work)
+        except asyncio.CancelledError:
+            self.stopping.set()
+            raise
+
+    def tick(self, phase: str, title: str) -> Callable[[int, int, float], None]:
+        """A progress callback for training, counted in tokens, that also stops it. Emits at most every half second."""
+        last = 0.0
+
+        def report(done: int, total: int, loss: float) -> None:
+            nonlocal last
+            if self.stopping.is_set():
+                raise Stopped
+            now = time.monotonic()
+            if last == 0.0:
+                self.emit(PhaseStarted(phase=phase, title=title, total=total, unit="tokens"))
+            if done == total or now - last > 0.5:
+                last = now
+                self.emit(Advanced(phase=phase, done=done, note=f"loss {loss:.3f}"))
+
+        return report
+
+
+class Bench(Workbench[EvolveSettings]):
+    """The workbench of `wisen evolve`."""
