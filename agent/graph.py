@@ -126,10 +126,9 @@ def closed(
     final: Observation | None,
     error: str = "",
 ) -> Trajectory:
-    """The immutable record of an episode. An episode that ended in any way but the environment's own did not succeed,
-    unless the environment leaves that to a judge."""
-    last = steps[-1].result if steps else None
-    success = last.success if last is not None and last.terminated else (None if _undecided(steps, end) else False)
+    """The immutable record of an episode. One that ended in any way but the environment's own did not succeed, whatever
+    the environment said before it broke. None is left to a judge: the environment ended it without a word on that."""
+    success = steps[-1].result.success if end is EpisodeEnd.TERMINATED else False
     return Trajectory(
         id=request.trajectory_id,
         run_id=request.run_id,
@@ -161,11 +160,6 @@ def line(taken: Step) -> str:
     """A step as one line of history."""
     note = taken.result.info.get("note", "")
     return f"{taken.action} ({note})" if note else str(taken.action)
-
-
-def _undecided(steps: Sequence[Step], end: EpisodeEnd) -> bool:
-    """Whether the environment itself never says: it ended the episode without a word on success."""
-    return end is EpisodeEnd.TERMINATED and bool(steps) and steps[-1].result.success is None
 
 
 @cache

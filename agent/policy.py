@@ -30,9 +30,9 @@ async def decide(
 ) -> tuple[Action, ModelCall] | None:
     """(action, the call that chose it); None when nothing is left to try here.
 
-    `tried` are actions that left this very observation unchanged: they are not offered again, for any policy, so that a
-    greedy one does not loop. Models that choose get the admissible actions, models with tool calls the tools, others the
-    list of actions in words.
+    `tried` are actions that left this very observation unchanged: they are not offered again, for any policy, so that
+    a greedy one does not loop. Models that choose get the admissible actions, models with tool calls the tools, others
+    the list of actions in words.
     """
     options = tuple(action for action in observation.actions if action not in tried)
     if Capability.CHOICE in model.capabilities:

@@ -13,8 +13,8 @@ COMPACT_LINE = 64
 
 SYSTEM = """\
 You act in an environment, one action at a time, until the task is done.
-Each turn you see the task, what you did so far and what the environment shows now. Take the one action that brings the \
-task forward. Do only what the task asks for; a wrong action can end the episode."""
+Each turn you see the task, what you did so far and what the environment shows now. Take the one action that brings \
+the task forward. Do only what the task asks for; a wrong action can end the episode."""
 
 WITH_TOOLS = "Answer with exactly one tool call."
 WITH_OPTIONS = "Answer with exactly one of the listed actions, word for word, on a line of its own, and nothing else."

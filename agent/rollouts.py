@@ -1,23 +1,26 @@
 """Many episodes at a time in one process: implements `wisen.core.protocols.Rollouts`."""
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from wisen.agent.graph import EpisodeContext, Recaller, closed, compiled
+from wisen.agent.graph import AgentState, EpisodeContext, Recaller, closed, compiled
 from wisen.core.errors import EnvironmentFault, ModelFault
 from wisen.core.protocols import Distiller, Environment, Judgement, Model, Suite
-from wisen.core.records import Episode, EpisodeEnd, EpisodeRequest, Step, Verdict, VerdictSource
+from wisen.core.records import Episode, EpisodeEnd, EpisodeRequest, Verdict, VerdictSource
+
+log = logging.getLogger(__name__)
 
 
 class LocalRollouts:
     """`workers` asyncio tasks, each with an environment of its own, over one model. Writes nothing to the store.
 
     An episode whose environment or model breaks, or that runs out of time, is a failed trajectory with the reason; its
-    environment is replaced and the others go on. After `patience` broken episodes in a row the first error is raised,
-    since then it is not the episode that is at fault.
+    environment is replaced and the others go on. After `patience` broken episodes in a row an `EnvironmentFault` with
+    the last reason is raised, since then it is not the episode that is at fault.
     """
 
     def __init__(
@@ -71,8 +74,8 @@ class LocalRollouts:
                     environment = await self._suite.create()
                 episode = await self._play(request, environment)
                 if episode.trajectory.end is EpisodeEnd.FAILED:
-                    await environment.close()
-                    environment = None
+                    broken, environment = environment, None
+                    await _put_away(broken)
                     self._broken += 1
                     if self._broken >= self._patience:
                         raise EnvironmentFault(
@@ -82,10 +85,12 @@ class LocalRollouts:
                     self._broken = 0
                 await done.put(episode)
         finally:
-            if environment is not None:
-                await environment.close()
-            # After the task has ended, so that its exception can be read by whoever gets the message.
-            asyncio.get_running_loop().call_soon(done.put_nowait, None)
+            try:
+                if environment is not None:
+                    await environment.close()
+            finally:
+                # After the task has ended, so that its exception can be read by whoever gets the message.
+                asyncio.get_running_loop().call_soon(done.put_nowait, None)
 
     async def _play(self, request: EpisodeRequest, environment: Environment) -> Episode:
         context = EpisodeContext(
@@ -93,11 +98,12 @@ class LocalRollouts:
         )
         config = {"recursion_limit": 2 * request.max_steps + 10}
         started = time.monotonic()
-        state: dict[str, object] = {}
+        state: AgentState = {}
         try:
             async with asyncio.timeout(request.max_seconds):
-                async for state in compiled().astream({"steps": []}, config, context=context, stream_mode="values"):
-                    pass
+                stream = compiled().astream({"steps": []}, config, context=context, stream_mode="values")
+                async for latest in stream:
+                    state = latest  # kept as it grows: it is what is known of an episode that breaks
         except (EnvironmentFault, ModelFault, TimeoutError) as error:
             reason = str(error) or f"the episode took more than {request.max_seconds:g} s"
             return _failed(request, state, reason, time.monotonic() - started)
@@ -117,11 +123,17 @@ class LocalRollouts:
         return folder
 
 
-def _failed(request: EpisodeRequest, state: dict[str, object], reason: str, seconds: float) -> Episode:
+async def _put_away(broken: Environment) -> None:
+    """Close an environment that broke. That it cannot even be closed changes nothing for the episodes to come."""
+    try:
+        await broken.close()
+    except EnvironmentFault as error:
+        log.warning("a broken environment could not be closed: %s", error)
+
+
+def _failed(request: EpisodeRequest, state: AgentState, reason: str, seconds: float) -> Episode:
     """What is known of an episode that broke: the steps up to there, and why."""
-    steps = [step for step in state.get("steps", ()) if isinstance(step, Step)]
-    final = steps[-1].result.observation if steps else None
-    trajectory = closed(request, steps, EpisodeEnd.FAILED, final, error=reason)
+    trajectory = closed(request, state.get("steps", []), EpisodeEnd.FAILED, state.get("observation"), error=reason)
     verdict = Verdict(
         trajectory_id=trajectory.id, source=VerdictSource.ENVIRONMENT, success=False, score=0.0, reason=reason
     )

@@ -8,7 +8,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import (
@@ -17,6 +17,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from wisen.core.errors import SettingsError
 
@@ -58,9 +59,12 @@ def load(shape: type[S], *, file: Path | None = None, overrides: Mapping[str, An
         loaded = _Loaded(**(overrides or {}))
     except ValidationError as error:
         raise SettingsError(_explained(error, shape), f"from flags, environment or {file or 'no file'}") from error
-    except tomllib.TOMLDecodeError as error:
+    except UnreadableVariable as error:
+        raise SettingsError(str(error), "a variable for a list or a table holds JSON") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is not TOML: {error}") from error
-    return shape.model_construct(**{name: getattr(loaded, name) for name in shape.model_fields})
+    made = shape.model_construct(**{name: getattr(loaded, name) for name in shape.model_fields})
+    return cast("S", made)  # mypy's plugin for pydantic forgets the type here
 
 
 def nested(assignments: Iterable[str]) -> dict[str, Any]:

@@ -24,8 +24,8 @@ class CollectSettings(Record):
     short actions); later ones sample at `temperature`, a share `explore` of actions uniformly. Templates that solved
     less than half of the last cycle's tasks get `weak_extra` more."""
 
-    first: int = Field(32, ge=1)
-    per_template: int = Field(24, ge=1)
+    first: int = Field(28, ge=1)
+    per_template: int = Field(20, ge=1)
     weak_extra: int = Field(12, ge=0)
     temperature: float = Field(1.0, ge=0)
     explore: float = Field(0.05, ge=0, le=1)
@@ -36,7 +36,7 @@ class GateSettings(Record):
     """A panel of `per_template` tasks of each template. Over `uses` gates the probability of any false promotion is at
     most `alpha`: each use may spend an equal share."""
 
-    per_template: int = Field(12, ge=1)
+    per_template: int = Field(10, ge=1)
     alpha: float = Field(0.025, gt=0, lt=1)
     uses: int = Field(3, ge=1)
     resamples: int = Field(10_000, ge=100)

@@ -52,12 +52,14 @@ class LocalEngine:
         self.name = name
         self._torch = torch
         self._codec = Codec.load(folder)
-        self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).to(device).eval()
+        model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        self._model = model.to(device).eval()
         self._device = device
         self._context = int(self._model.config.max_position_embeddings)
         self._max_batch = max_batch
         self._waiting: list[_Row] = []
         self._pump: asyncio.Task[None] | None = None
+        self._open: set[asyncio.Future[ModelReply]] = set()
 
     async def call(self, request: ModelRequest) -> ModelReply:
         """Choose among `request.options`. The reply carries every option's log-probability and the sampled tokens."""
@@ -65,12 +67,21 @@ class LocalEngine:
         self._waiting.append(row)
         if self._pump is None or self._pump.done():
             self._pump = asyncio.create_task(self._serve())
-        return await row.answer
+        self._open.add(row.answer)
+        try:
+            return await row.answer
+        finally:
+            self._open.discard(row.answer)
 
     async def close(self) -> None:
+        """Stop. Calls that still wait raise `ModelFault`."""
         if self._pump is not None and not self._pump.done():
             self._pump.cancel()
             await asyncio.gather(self._pump, return_exceptions=True)
+        self._waiting = []
+        for answer in self._open:
+            if not answer.done():
+                answer.set_exception(ModelFault(f"{self.name} was closed while it was asked"))
 
     def _row(self, request: ModelRequest) -> _Row:
         if not request.options:
@@ -81,11 +92,15 @@ class LocalEngine:
         if request.seed is None and (request.temperature > 0 or request.explore > 0):
             raise SettingsError("sampling needs a seed")
         prompt, ranges = self._codec.prompt(request.messages)
-        tree = TokenTree.of([self._codec.option(option) for option in request.options])
+        try:
+            tree = TokenTree.of([self._codec.option(option) for option in request.options])
+        except ValueError as error:  # "be fu" and "befu" may be the same tokens
+            raise ModelFault(f"{self.name} cannot tell these options apart: {error}") from error
         row = _Row(request, prompt, ranges, tree, asyncio.get_running_loop().create_future())
         if row.length > self._context:
             raise ModelFault(
-                f"a prompt of {len(prompt)} tokens with {len(tree.tokens)} of options exceeds the context of {self._context}"
+                f"a prompt of {len(prompt)} tokens with {len(tree.tokens)} of options "
+                f"exceeds the context of {self._context}"
             )
         return row
 

@@ -1,9 +1,9 @@
 """Prompts and options as token ids for a small backbone.
 
-A span becomes its tag and the tokens of its text, so that every span's token range is known and a memory span can be left
-out by type. Words, punctuation marks and line ends are separate pieces and blanks are dropped: a name has the same tokens
-wherever it stands, which is what makes copying it learnable for a small model. The text of an option is never decoded
-from its ids (a choice is an index), so nothing is lost by that.
+A span becomes its tag and the tokens of its text, so that every span's token range is known and a memory span can be
+left out by type. Words, punctuation marks and line ends are separate pieces and blanks are dropped: a name has the same
+tokens wherever it stands, which is what makes copying it learnable for a small model. The text of an option is never
+decoded from its ids (a choice is an index), so nothing is lost by that.
 """
 
 from collections.abc import Iterable, Sequence
@@ -87,7 +87,7 @@ class Codec:
         return (*self.text(text), self.end_id)
 
     def answer(self, options: Sequence[str], index: int) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
-        """(ids of an option, the tokens admitted at each of them): what constrained decoding samples when it takes it."""
+        """(ids of an option, the tokens admitted at each): what constrained decoding samples when it takes it."""
         tree = TokenTree.of([self.option(option) for option in options])
         path = tree.paths[index]
         return tuple(tree.tokens[node] for node in path), tree.allowed(path)

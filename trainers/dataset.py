@@ -13,9 +13,9 @@ from wisen.core.records import ModelRequest, Trajectory
 class Row:
     """A token sequence with a mask.
 
-    ids: the whole sequence. trained: positions in `ids` whose token carries loss, each at least 1; those are tokens that
-    a policy sampled. allowed: for each trained position the tokens that the constraint admitted there (empty: all); the
-    model's distribution is renormalised over them.
+    ids: the whole sequence. trained: positions in `ids` whose token carries loss, each at least 1; those are tokens
+    that a policy sampled. allowed: for each trained position the tokens that the constraint admitted there (empty:
+    all); the model's distribution is renormalised over them.
 
     Provenance: the trajectory and step that it comes from, the template of the task, the request that was sent and the
     index of the option that answered it.

@@ -33,7 +33,7 @@ class LoopResult:
 
 
 def batches(rows: Sequence[Row], batch_tokens: int, *, seed: int) -> list[list[Row]]:
-    """Rows in batches of at most `batch_tokens` after padding, similar lengths together, the batches in random order."""
+    """Rows in batches of at most `batch_tokens` after padding, similar lengths together, batches in random order."""
     draw = random.Random(seed)
     order = sorted(rows, key=lambda row: (row.tokens, draw.random()))
     result: list[list[Row]] = []
@@ -116,7 +116,7 @@ def train(
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
         optimizer.step()
         schedule.step()
-        value = float(loss)
+        value = float(loss.detach())
         first = value if math.isnan(first) else first
         running = value if math.isnan(running) else 0.95 * running + 0.05 * value
         done += sum(row.tokens for row in batch)

@@ -35,8 +35,12 @@ def renamed(row: Row, codec: Codec, pool: Sequence[str], *, share: float, seed: 
     request = _rename(row.request, names)
     if len(set(request.options)) < len(request.options):
         return None
+    try:
+        sampled, admitted = codec.answer(request.options, row.choice)
+    except ValueError:  # different as text, the same as tokens
+        return None
     prompt, _ = codec.prompt(request.messages)
-    ids, trained, allowed = continuation(prompt, *codec.answer(request.options, row.choice))
+    ids, trained, allowed = continuation(prompt, sampled, admitted)
     return replace(row, ids=ids, trained=trained, allowed=allowed, request=request)
 
 

@@ -18,16 +18,17 @@ from wisen.trainers.warmup import made_up_row
 
 
 class RFTSettings(Record):
-    """cap: rows of one template at most. rename: share of labels renamed in the extra row that each row brings to each
+    """tokens: about how many are trained on, as whole epochs: at least one, at most `most_epochs`. cap: rows of one template at most. rename: share of labels renamed in the extra row that each row brings to each
     epoch (0: no extra rows). replay: made-up pages of the warm-up per row and epoch, against forgetting it."""
 
-    epochs: int = 4
+    tokens: int = 500_000
+    most_epochs: int = 10
     cap: int = 160
     rename: float = 0.5
     replay: float = 1.0
     replay_questions: int = 3
     threads: int = 2
-    loop: LoopSettings = LoopSettings()
+    loop: LoopSettings = LoopSettings(batch_tokens=1536)
 
 
 class RFT:
@@ -79,18 +80,20 @@ class RFT:
 
     def epochs(self, rows: Sequence[Row], codec: Codec, *, seed: int) -> list[list[Row]]:
         """Each epoch holds every row as it was sampled, beside it a renamed one, and fresh made-up pages."""
-        pool = tuple(sorted({label for row in rows for label in labels_of(row.request)}))
-        epochs = []
-        for number in range(self._settings.epochs):
-            epoch = list(rows)
-            if self._settings.rename > 0:
-                extra = (
-                    renamed(row, codec, pool, share=self._settings.rename, seed=derived_seed(seed, "rename", number))
-                    for row in rows
-                )
-                epoch += [row for row in extra if row is not None]
-            for page in range(round(self._settings.replay * len(rows))):
-                draw = random.Random(derived_seed(seed, "replay", number, page))
-                epoch.append(made_up_row(codec, draw, self._settings.replay_questions))
-            epochs.append(epoch)
+        pool = tuple(sorted({label for row in rows if row.request for label in labels_of(row.request)}))
+        epochs: list[list[Row]] = []
+        trained = 0
+        while not epochs or (trained < self._settings.tokens and len(epochs) < self._settings.most_epochs):
+            epochs.append(self._epoch(rows, pool, codec, seed=derived_seed(seed, "epoch", len(epochs))))
+            trained += sum(row.tokens for row in epochs[-1])
         return epochs
+
+    def _epoch(self, rows: Sequence[Row], pool: Sequence[str], codec: Codec, *, seed: int) -> list[Row]:
+        epoch = list(rows)
+        if self._settings.rename > 0:
+            extra = (renamed(row, codec, pool, share=self._settings.rename, seed=seed) for row in rows)
+            epoch += [row for row in extra if row is not None]
+        for page in range(round(self._settings.replay * len(rows))):
+            draw = random.Random(derived_seed(seed, "replay", page))
+            epoch.append(made_up_row(codec, draw, self._settings.replay_questions))
+        return epoch

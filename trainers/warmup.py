@@ -1,8 +1,8 @@
-"""Procedural warm-up: a backbone that knows nothing learns to find the name that a goal mentions among what a page lists.
+"""Procedural warm-up: a backbone that knows nothing learns to find the name that a goal mentions among those of a page.
 
-The pages are made up: random roles, random names, goals of random words around a name. Nothing of any suite's tasks is in
-them (no instruction, no label, no order of actions); what they teach is copying, which a small model otherwise learns
-slowly from rewards.
+The pages are made up: random roles, random names, goals of random words around a name. Nothing of any suite's tasks is
+in them (no instruction, no label, no order of actions); what they teach is copying, which a small model otherwise
+learns slowly from rewards.
 """
 
 import random
@@ -21,6 +21,8 @@ from wisen.trainers.loop import LoopSettings, Progress, train
 ROLES = ("button", "link", "radio", "checkbox", "tab", "menuitem", "option")
 SYLLABLES = tuple(consonant + vowel for consonant in "bcdfghjklmnprstvz" for vowel in "aeiou")
 MOST_ELEMENTS = 8
+# Small pages first: on these a name's copy is found within some 200,000 tokens, on full ones not within 700,000.
+STAGES = ((0.4, 3, 0), (0.3, 5, 2), (0.3, MOST_ELEMENTS, 2))  # share of the pages, most elements, most lines of text
 FILLERS = tuple(
     "a an and any at box by choose click entry field find for from go in into it item labeled list mark name now of on "
     "one open page pick please press select so submit that the then this to use with you".split()
@@ -30,10 +32,10 @@ FILLERS = tuple(
 class WarmupSettings(Record):
     """`pages` made-up pages, each seen once (0: no warm-up), with `questions` goals each."""
 
-    pages: int = 6000
+    pages: int = 6500
     questions: int = 3
     threads: int = 2
-    loop: LoopSettings = LoopSettings()
+    loop: LoopSettings = LoopSettings(batch_tokens=1024)
 
 
 def warm_up(
@@ -48,11 +50,8 @@ def warm_up(
     torch.set_num_threads(settings.threads)
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    rows = [
-        made_up_row(codec, random.Random(derived_seed(seed, "page", number)), settings.questions)
-        for number in range(settings.pages)
-    ]
-    result = train(model, [rows], settings.loop, pad_id=codec.pad_id, seed=seed, on_progress=on_progress)
+    stages = made_up_stages(codec, settings, seed=seed)
+    result = train(model, stages, settings.loop, pad_id=codec.pad_id, seed=seed, on_progress=on_progress)
     recipe = {
         "algorithm": "warm-up on made-up pages",
         "settings": settings.model_dump(),
@@ -63,9 +62,22 @@ def warm_up(
     return save_checkpoint(model, folder, out, parent=folder.name, recipe=recipe)
 
 
-def made_up_row(codec: Codec, draw: random.Random, questions: int) -> Row:
+def made_up_stages(codec: Codec, settings: WarmupSettings, *, seed: int) -> list[list[Row]]:
+    """The pages in the order of their size, one list per stage."""
+    stages = []
+    for number, (share, elements, texts) in enumerate(STAGES):
+        draws = (
+            random.Random(derived_seed(seed, "page", number, page)) for page in range(round(share * settings.pages))
+        )
+        stages.append([made_up_row(codec, draw, settings.questions, elements, texts) for draw in draws])
+    return stages
+
+
+def made_up_row(
+    codec: Codec, draw: random.Random, questions: int, elements: int = MOST_ELEMENTS, texts: int = 2
+) -> Row:
     """A page with several goals, each followed by the act that answers it; every token of the answers carries loss."""
-    names, page, options = made_up_page(draw)
+    names, page, options = made_up_page(draw, elements, texts)
     ids = [*codec.span(SpanKind.OBSERVATION, "\n".join(page))]
     trained: list[int] = []
     for choice in draw.sample(range(len(names)), min(questions, len(names))):
@@ -77,9 +89,11 @@ def made_up_row(codec: Codec, draw: random.Random, questions: int) -> Row:
     return Row(tuple(ids), tuple(trained), ((),) * len(trained), "made-up")
 
 
-def made_up_page(draw: random.Random) -> tuple[Sequence[str], list[str], list[str]]:
-    """(names, lines of the page, one option per name)."""
-    names = _names(draw, draw.randint(2, MOST_ELEMENTS))
+def made_up_page(
+    draw: random.Random, elements: int = MOST_ELEMENTS, texts: int = 2
+) -> tuple[Sequence[str], list[str], list[str]]:
+    """(names, lines of the page, one option per name), with at most so many elements and lines of text."""
+    names = _names(draw, draw.randint(2, elements))
     if draw.random() < 0.3:  # one list with options
         lines = ["combobox", *(f'option "{name}"' for name in names)]
         options = [f'select combobox 1 "{name}"' for name in names]
@@ -87,7 +101,7 @@ def made_up_page(draw: random.Random) -> tuple[Sequence[str], list[str], list[st
         roles = [draw.choice(ROLES) for _ in names] if draw.random() < 0.5 else [draw.choice(ROLES)] * len(names)
         lines = [f'{role} "{name}"' for role, name in zip(roles, names, strict=True)]
         options = [f'click {role} "{name}"' for role, name in zip(roles, names, strict=True)]
-    for _ in range(draw.randint(0, 2)):
+    for _ in range(draw.randint(0, texts)):
         lines.insert(draw.randint(0, len(lines)), f'text "{" ".join(_words(draw, draw.randint(1, 6)))}"')
     return names, lines, options
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -38,8 +39,8 @@ def run_evolve(
     with Progress(console) as progress:
         report = _drive(lambda: evolve(settings, workspace, on_event=progress.on_event, command=_command()), console)
     folder = _folder(workspace, report.run_id)
-    (folder / SETTINGS).write_text(as_toml(settings.model_dump(mode="json")))
-    (folder / RECORD).write_text(report.model_dump_json(indent=1))
+    (folder / SETTINGS).write_text(as_toml(settings.model_dump(mode="json")), encoding="utf-8")
+    (folder / RECORD).write_text(report.model_dump_json(indent=1), encoding="utf-8")
     _show(report, workspace, console)
 
 
@@ -66,20 +67,29 @@ def run_report(root: Path, run_id: str) -> None:
     if not found:
         known = ", ".join(path.parent.name for path in workspace.runs.glob(f"*/{RECORD}")) or "none"
         raise SettingsError(f"{workspace.root} has no report of {run_id or 'any run'}", f"it has: {known}")
-    _show(RunReport.model_validate_json(found[-1].read_text()), workspace, Console())
+    _show(RunReport.model_validate_json(found[-1].read_text(encoding="utf-8")), workspace, Console())
 
 
 def as_toml(values: Mapping[str, Any], prefix: str = "") -> str:
     """Settings as a TOML file that reads back as the same settings; what is not set is left out."""
     plain = {key: value for key, value in values.items() if not isinstance(value, Mapping) and value is not None}
-    # JSON's strings, numbers, booleans and lists of them are TOML's.
-    lines = [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
+    lines = [f"{_toml_key(key)} = {_toml_value(value)}" for key, value in plain.items()]
     text = "\n".join(lines) + "\n" if lines else ""
     for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            inner = as_toml(value, f"{prefix}{key}.")
-            text += f"\n[{prefix}{key}]\n{inner}" if not inner.startswith("\n") else inner
+        if isinstance(value, Mapping):
+            path = f"{prefix}{_toml_key(key)}"
+            inner = as_toml(value, f"{path}.")
+            text += f"\n[{path}]\n{inner}" if not inner.startswith("\n") else inner
     return text
+
+
+def _toml_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_value(key)
+
+
+def _toml_value(value: Any) -> str:
+    """JSON's strings, numbers, booleans and lists of them are TOML's, but for pairs of surrogates and a bare DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _resolved(shape: type[S], config: Path | None, assignments: Sequence[str], flags: Mapping[str, Any]) -> S:

@@ -72,7 +72,7 @@ def restore(
     version: Annotated[int, typer.Argument(help="The bank version to go back to.")],
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
 ) -> None:
-    """Set the bank back to what it was at a version. History is kept: a restore is one more event, and can be undone."""
+    """Set the bank back to what it was at a version. History is kept: a restore is an event that can be undone."""
     from rich.console import Console
 
     from wisen.app.opened import opened

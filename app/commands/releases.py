@@ -44,7 +44,8 @@ def rollback(
     with opened(workspace) as store:
         before, after = roll_back(store, name)
     Console().print(
-        f"the present release is {after.name} (it was {before.name}); `wisen releases rollback {before.name}` undoes it",
+        f"the present release is {after.name} (it was {before.name}); "
+        f"`wisen releases rollback {before.name}` undoes it",
         markup=False,
         soft_wrap=True,
     )

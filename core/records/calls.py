@@ -102,7 +102,8 @@ class ModelReply(Record):
 
 
 class ModelCall(Record):
-    """One call of a model: calls form a tree (`parent_id`), so that branches and edited contexts need no special case."""
+    """One call of a model: calls form a tree (`parent_id`), so that branches and edited contexts need no special
+    case."""
 
     id: str
     model: str

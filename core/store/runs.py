@@ -71,7 +71,7 @@ class Runs(StoreBase):
         """All marks of a run, ordered by key."""
         query = select(MarkRow.key, MarkRow.value).where(MarkRow.run_id == run_id).order_by(MarkRow.key)
         with self._read("the marks") as connection:
-            return {key: value for key, value in connection.execute(query)}
+            return dict(connection.execute(query).tuples().all())
 
 
 def get_mark(connection: Connection, run_id: str, key: str) -> JSON | None:

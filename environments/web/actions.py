@@ -84,6 +84,8 @@ def resolve(action_text: str, elements: Sequence[Element], offered: Sequence[Pag
     for element, target in _targets(elements):
         prefix = f"type {target} "
         value = action_text.removeprefix(prefix)
-        if element.role in TYPEABLE and value != action_text and len(value) >= 2 and value[0] == value[-1] == '"':
+        if "disabled" in element.states or element.role not in TYPEABLE:
+            continue
+        if value != action_text and len(value) >= 2 and value[0] == value[-1] == '"':
             return PageAction(action_text, "type", element.ref, value[1:-1])
     return None

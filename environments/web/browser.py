@@ -1,5 +1,6 @@
 """The shared browser: where it is found, how it is started, and a fresh context per episode slot."""
 
+import asyncio
 import os
 import shutil
 from pathlib import Path
@@ -55,20 +56,30 @@ class SharedBrowser:
     def __init__(self) -> None:
         self._playwright: Playwright | None = None
         self._browser: Browser | None = None
+        self._launching = asyncio.Lock()
 
     async def start(self) -> None:
         """Launch once; later calls do nothing. Raises `EnvironmentFault` where there is no browser to launch."""
         if self._browser is not None:
             return
-        path = find_chromium()
-        if path is None:
+        if find_chromium() is None:
             raise EnvironmentFault("no Chromium was found", HINT)
-        from playwright.async_api import Error, async_playwright
+        from playwright.async_api import async_playwright
 
         self._playwright = await async_playwright().start()
         try:
+            self._browser = await self._launched(self._playwright)
+        except EnvironmentFault:
+            await self.stop()
+            raise
+
+    async def _launched(self, playwright: "Playwright") -> "Browser":
+        from playwright.async_api import Error
+
+        path = find_chromium()
+        try:
             # A signal that stops wisen is wisen's to handle: it closes the browser itself, after the store.
-            self._browser = await self._playwright.chromium.launch(
+            return await playwright.chromium.launch(
                 executable_path=str(path),
                 args=list(ARGUMENTS),
                 handle_sigint=False,
@@ -76,13 +87,22 @@ class SharedBrowser:
                 handle_sighup=False,
             )
         except Error as error:
-            await self.stop()
             raise EnvironmentFault(f"{path} did not start: {error.message.splitlines()[0]}", HINT) from error
 
     async def context(self, *, width: int = 480, height: int = 480) -> "BrowserContext":
-        if self._browser is None:
-            raise EnvironmentFault("the browser has not been started")
-        return await self._browser.new_context(viewport={"width": width, "height": height})
+        """A fresh context. A browser that has died since the start is started again."""
+        from playwright.async_api import Error
+
+        async with self._launching:
+            if self._browser is None or self._playwright is None:
+                raise EnvironmentFault("the browser has not been started")
+            if not self._browser.is_connected():
+                self._browser = await self._launched(self._playwright)
+            browser = self._browser
+        try:
+            return await browser.new_context(viewport={"width": width, "height": height})
+        except Error as error:
+            raise EnvironmentFault(f"the browser broke: {error.message.splitlines()[0]}") from error
 
     async def stop(self) -> None:
         if self._browser is not None:

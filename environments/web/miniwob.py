@@ -1,5 +1,6 @@
 """One MiniWoB++ episode in a browser page (Liu et al. 2018, arXiv 1802.08802; pages from the `miniwob` package)."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,13 @@ seed => {
 """
 STATUS = "() => [WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL]"
 # What the pages show to a spectator is not the agent's: rewards so far, the clock, the start button.
-SPECTATOR_CSS = "#reward-display, #click-canvas, #sync-task-cover { display: none !important; }"
+HIDE_SCRIPT = """
+document.addEventListener('DOMContentLoaded', () => {
+  const style = document.createElement('style');
+  style.textContent = '#reward-display, #click-canvas, #sync-task-cover { display: none !important; }';
+  document.head.append(style);
+});
+"""
 TIMEOUT_MS = 5_000
 # A pointer that does not wait: a covered element gets what a person's click there would get.
 CLICK = {"force": True, "timeout": TIMEOUT_MS}
@@ -50,11 +57,10 @@ class MiniWobEnvironment:
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
         from playwright.async_api import Error
 
-        self._screenshots, self._shots = screenshots, 0
+        self._open, self._screenshots, self._shots = False, screenshots, 0
         try:
             page = await self._fresh_page()
             await page.goto(f"{self._url}/{task.params['page']}.html", wait_until="load", timeout=TIMEOUT_MS)
-            await page.add_style_tag(content=SPECTATOR_CSS)
             self._instruction = " ".join((await page.evaluate(START, task.seed)).split())
             self._open = True
             return await self._observe()
@@ -73,7 +79,7 @@ class MiniWobEnvironment:
                 note = await self._perform(chosen)
             done, reward = await self._page.evaluate(STATUS)
             self._open = not done
-            observation = await self._observe(note)
+            observation = await (self._over() if done else self._observe(note))
         except Error as error:
             self._open = False
             raise EnvironmentFault(f"the page broke: {_first_line(error)}") from error
@@ -86,10 +92,12 @@ class MiniWobEnvironment:
         )
 
     async def close(self) -> None:
-        self._open = False
-        if self._page is not None:
-            page, self._page = self._page, None
-            await page.close()
+        """Close page and context for good; what is gone already (a crash) is closed."""
+        from playwright.async_api import Error
+
+        self._open, self._page = False, None
+        with suppress(Error):
+            await self._context.close()
 
     async def _fresh_page(self) -> "Page":
         if self._page is None or self._page.is_closed():
@@ -124,6 +132,12 @@ class MiniWobEnvironment:
             actions=tuple(action.text for action in self._offered),
             tools=TOOLS,
             artifacts=await self._artifacts(),
+        )
+
+    async def _over(self) -> Observation:
+        """What is left to see at the end: nothing but a last picture, if pictures are taken."""
+        return Observation(
+            instruction=self._instruction, text="the episode is over", artifacts=await self._artifacts()
         )
 
     def _repeats_instruction(self, element: Element) -> bool:

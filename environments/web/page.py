@@ -4,6 +4,7 @@ The snapshot leaves out elements that only have a handler (a `span` that listens
 who listens, and `MARK_SCRIPT` gives such leaf elements the role that they play, so that the snapshot names them too.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -72,7 +73,8 @@ async def snapshot(page: "Page") -> tuple[Element, ...]:
 
 def parse_snapshot(source: str) -> tuple[Element, ...]:
     """Flatten Playwright's YAML snapshot. Containers without a name of their own are left out."""
-    tree = yaml.load(source, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or []
+    # Every scalar is text: YAML would make a number of 12:30, and a date of 2020-01-02.
+    tree = yaml.load(source, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)) or []
     return tuple(_without_echoes(list(_walk(tree))))
 
 
@@ -91,7 +93,7 @@ def _walk(nodes: list[Any]) -> Iterator[Element]:
         if head.startswith("/"):  # properties such as `/url: ...`
             continue
         if head == "text":
-            before = str(body)
+            before = body
             yield Element("text", before, "")
             continue
         element = _element(head, body, before)
@@ -100,8 +102,8 @@ def _walk(nodes: list[Any]) -> Iterator[Element]:
             yield element
             yield from (child for child in _walk(children) if child.role == "option")
         elif element.role in _CONTAINERS and not element.label:
-            if isinstance(body, str | int | float):
-                before = str(body)
+            if isinstance(body, str):
+                before = body
                 yield Element("text", before, "")
             else:
                 yield from _walk(children)
@@ -122,14 +124,13 @@ def _element(head: str, body: Any, before: str) -> Element:
     match = _NODE.match(head)
     if match is None:
         return Element("text", head[:200], "")
-    marks = {key: value for key, value in _MARK.findall(match["marks"])}
-    role, label = match["role"], (match["name"] or "").replace('\\"', '"')
+    marks: dict[str, str] = dict(_MARK.findall(match["marks"]))
+    role, label = match["role"], json.loads(f'"{match["name"] or ""}"')
     value = ""
-    if isinstance(body, str | int | float):
-        if role in ("textbox", "searchbox", "spinbutton", "combobox"):
-            value = str(body)
-        elif not label and role not in _CONTAINERS:
-            label = str(body)
+    if role in ("textbox", "searchbox", "spinbutton", "combobox"):
+        value = body if isinstance(body, str) else _text_in(body)
+    elif isinstance(body, str) and not label and role not in _CONTAINERS:
+        label = body
     if (
         not label
         and role in ("textbox", "combobox", "searchbox", "spinbutton", "slider")
@@ -139,6 +140,12 @@ def _element(head: str, body: Any, before: str) -> Element:
     return Element(role, label, marks.get("ref", ""), tuple(s for s in _STATES if s in marks), value)
 
 
+def _text_in(body: Any) -> str:
+    """The value of an input that has properties (a placeholder) beside it."""
+    texts = [child["text"] for child in body or () if isinstance(child, dict) and "text" in child]
+    return " ".join(texts)
+
+
 def _names(child: Any, label: str) -> bool:
     """Whether a child only repeats its parent's name."""
-    return isinstance(child, dict) and "text" in child and str(child["text"]) == label
+    return isinstance(child, dict) and child.get("text") == label

@@ -7,7 +7,7 @@ from pathlib import Path
 from wisen.core.errors import SettingsError
 from wisen.core.records import Split, Task
 from wisen.environments.web.browser import SharedBrowser
-from wisen.environments.web.miniwob import MiniWobEnvironment
+from wisen.environments.web.miniwob import HIDE_SCRIPT, MiniWobEnvironment
 from wisen.environments.web.page import HANDLERS_SCRIPT
 from wisen.environments.web.server import PageServer
 
@@ -73,7 +73,7 @@ class MiniWobSuite:
 
     async def create(self) -> MiniWobEnvironment:
         context = await self._browser.context()
-        await context.add_init_script(HANDLERS_SCRIPT)
+        await context.add_init_script(HANDLERS_SCRIPT + HIDE_SCRIPT)
         return MiniWobEnvironment(context, f"{self._server.url}/miniwob")
 
     async def stop(self) -> None:

@@ -17,7 +17,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, event, inspect, text
+from sqlalchemy import Engine, column, event, inspect, table, text, update
 
 from wisen.core.errors import StoreError
 from wisen.core.records import Episode, EventKind, LedgerEvent
@@ -73,7 +73,7 @@ def test_a_newer_schema_is_refused(url: str) -> None:
     Store.open(url).close()
     engine = make_engine(url)
     with engine.begin() as connection:
-        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+        connection.execute(update(table(VERSION_TABLE, column("version_num"))).values(version_num="9999"))
     engine.dispose()
     with pytest.raises(StoreError, match=r"schema 9999.*update wisen"):
         Store.open(url)

@@ -1,0 +1,175 @@
+"""The pages in docs/ are run as a stranger would: files copied under their names, commands given as they stand."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.support.fake_openai import KEY, FakeOpenAI, reply
+from wisen.app.cli import app
+from wisen.core.errors import StoreError
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+WISEN = str(Path(sys.executable).with_name("wisen"))
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+pytestmark = pytest.mark.timeout(300)  # fresh processes that import torch, on a machine that may be busy
+TRIED = {"own_model.py", "errands.py", "test_contract.py", "pyproject.toml", "desk.py", "whole_graph.py"}
+
+
+def fences(page: Path, language: str) -> list[str]:
+    return [text for tag, text in FENCE.findall(page.read_text(encoding="utf-8")) if tag == language]
+
+
+def files(page: Path) -> dict[str, str]:
+    """Python and TOML blocks by the name in their first line."""
+    return {text.splitlines()[0].removeprefix("# "): text for text in fences(page, "python") + fences(page, "toml")}
+
+
+def commands(page: Path) -> list[list[str]]:
+    """Shell lines as words, comments left out."""
+    lines = [line for text in fences(page, "sh") for line in text.splitlines()]
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def the_command(page: str, *start: str) -> list[str]:
+    """The first command of a page that begins so, with the `wisen` of this installation."""
+    found = next(words for words in commands(ROOT / "docs" / page) if words[: len(start)] == list(start))
+    return [WISEN, *found[1:]]
+
+
+def copied(page: str, to: Path) -> Path:
+    for name, text in files(ROOT / "docs" / page).items():
+        (to / name).write_text(text, encoding="utf-8")
+    return to
+
+
+def ran(command: list[str], at: Path, **environment: str) -> str:
+    run = subprocess.run(
+        command, cwd=at, env={**os.environ, **environment}, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    return run.stdout
+
+
+def test_every_block_of_code_is_tried_here() -> None:
+    assert {name for page in PAGES for name in files(page)} == TRIED
+
+
+def test_the_index_names_every_page_and_links_lead_somewhere() -> None:
+    for page in PAGES:
+        links = {target for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()) if "://" not in target}
+        assert not [target for target in links if not (page.parent / target).exists()], page.name
+        if page.name == "README.md":
+            assert links == {other.name for other in PAGES} - {"README.md"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_and_their_settings_exist(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in commands(page):
+        if words[0] != "wisen":
+            continue
+        dry = ["--dry-run"] if words[1] in ("evolve", "run") else []
+        result = CliRunner().invoke(app, [*words[1:], *dry])
+        # Commands that look into a workspace get as far as to find none; a wrong option or setting fails before that.
+        found_none = isinstance(result.exception, StoreError) or "has no report" in str(result.exception)
+        assert result.exit_code == 0 or found_none, (words, result.output, result.exception)
+
+
+@pytest.mark.browser
+def test_own_model(tmp_path: Path) -> None:
+    told = ran([sys.executable, "own_model.py"], copied("your-model.md", tmp_path)).splitlines()
+    assert len(told) == 6
+    assert sum(" True [" in line for line in told) >= 3  # words in common solve most of these pages
+
+
+@pytest.mark.browser
+def test_remote_model(tmp_path: Path) -> None:
+    """The command as it stands, but for the address, and on one family."""
+    command = the_command("your-model.md", "wisen", "run", "--model")
+    with FakeOpenAI(reply(None, tool_calls=[("1", "click", '{"element": "button \\"ONE\\""}')])) as server:
+        command[command.index("--api-base") + 1] = server.url
+        told = ran([*command, "-s", 'suite_options.families=["click-test-2"]'], tmp_path, OPENAI_API_KEY=KEY)
+    assert "openai/my-model: 100 % of 1 tasks solved" in told
+    assert server.requests[0]["model"] == "my-model"
+    assert {tool["function"]["name"] for tool in server.requests[0]["tools"]} == {"click", "type", "select"}
+
+
+@pytest.fixture(scope="module")
+def errands(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page's package, installed into a folder `site` beside it. Without network: its one dependency is here."""
+    at = copied("your-environment.md", tmp_path_factory.mktemp("errands"))
+    assert ["pip", "install", "."] in commands(ROOT / "docs" / "your-environment.md")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q"]
+    ran([*pip, "--no-index", "--no-deps", "--no-build-isolation", "--target", "site", "."], at)
+    return at
+
+
+def test_own_suite_keeps_the_contract(errands: Path) -> None:
+    told = ran([WISEN, "suites"], errands, PYTHONPATH=str(errands / "site"))
+    assert "errands        From wisen-errands: errands:ErrandSuite" in told
+    _, *command = the_command("your-environment.md", "python", "-m", "pytest")
+    command[-1] = str(errands / "test_contract.py")
+    told = ran([sys.executable, *command, "-p", "no:cacheprovider"], ROOT, PYTHONPATH=str(errands / "site"))
+    assert re.search(r"\n=* ?10 passed, 1 skipped", told), told
+
+
+def test_the_contract_notices_a_suite_that_breaks_it(errands: Path, tmp_path: Path) -> None:
+    """The page's way to run the contract can fail: here success is said before the end."""
+    broken = (errands / "site" / "errands.py").read_text()
+    (tmp_path / "errands.py").write_text(
+        broken.replace("StepResult(observation=self._seen())", "StepResult(observation=self._seen(), success=False)")
+    )
+    assert (tmp_path / "errands.py").read_text() != broken
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-c", "pyproject.toml", "-p", "no:cacheprovider",
+         str(errands / "test_contract.py")],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{errands / 'site'}"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "FAILED" in run.stdout and "success_is_said_only_at_the_end" in run.stdout
+
+
+def test_own_suite_evolves(errands: Path) -> None:
+    command = the_command("your-environment.md", "wisen", "evolve", "--suite", "errands", "--workspace", "try")
+    told = ran(command, errands, PYTHONPATH=str(errands / "site"))
+    assert "wisen evolve on errands, seed 0" in told
+    assert list((errands / "try" / "runs").glob("evolve-*/report.html"))
+
+
+def test_memory_in_a_foreign_graph_beside_an_application_s_own_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = "your-graph.md"
+    for folder in ("agent", "memory"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "__init__.py").write_text("OWNER = 'the application'\n")
+    at = copied(page, tmp_path)
+    with (at / "desk.py").open("a") as file:
+        file.write("    asyncio.run(main())  # again, for what the page says of a second run\n")
+        file.write("\nimport agent, memory\nassert agent.OWNER == memory.OWNER == 'the application'\n")
+    told = ran([sys.executable, "desk.py"], at).splitlines()
+    assert told[:3] == fences(ROOT / "docs" / page, "")[0].splitlines()
+    assert told[3:5] == told[:2]
+    assert "order 2051" in told[5] and "worked" in told[5] and "\"unlock(order='<1>'); refund" not in told[5]
+    monkeypatch.chdir(at)
+    listed = CliRunner().invoke(app, the_command(page, "wisen", "memory", "list")[1:]).output
+    assert "2 items at bank version" in listed
+    assert "Refund order <1>. -> unlock(order='<1>'); refund(order='<1>')" in listed
+
+
+@pytest.mark.browser
+def test_the_whole_graph(tmp_path: Path) -> None:
+    told = ran([sys.executable, "whole_graph.py"], copied("your-graph.md", tmp_path))
+    assert re.match(r"terminated (True|False) \['click button ", told)

@@ -1,0 +1,11 @@
+from pathlib import Path
+
+import pytest
+
+from tests.support.tiny import build
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny checkpoint that no test changes."""
+    return build(tmp_path_factory.mktemp("tiny") / "weights")
