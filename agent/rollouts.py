@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from wisen.agent.graph import AgentState, EpisodeContext, Recaller, closed, compiled
@@ -42,7 +42,7 @@ class LocalRollouts:
         self._patience = patience
         self._broken = 0
 
-    async def run(self, requests: Sequence[EpisodeRequest]) -> AsyncIterator[Episode]:
+    async def run(self, requests: Sequence[EpisodeRequest]) -> AsyncGenerator[Episode, None]:
         todo = deque(requests)
         done: asyncio.Queue[Episode | None] = asyncio.Queue()
         workers = [

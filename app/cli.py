@@ -42,6 +42,9 @@ def evolve(
     cycles: Annotated[int | None, typer.Option(help="Turns of collect, distil, train, gate. [default: 3]")] = None,
     seed: Annotated[int | None, typer.Option(help="One seed fixes the whole run. [default: 0]")] = None,
     suite: Annotated[str | None, typer.Option(help="Where to act. [default: miniwob]")] = None,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Only build the untrained backbone, once, and stop: a minute or two.")
+    ] = False,
     dry_run: DryRunOption = False,
 ) -> None:
     """Let an agent act, remember, train and be gated; ends with a table and a report.
@@ -53,7 +56,7 @@ def evolve(
     from wisen.app.commands.evolve import run_evolve
 
     flags = {"cycles": cycles, "seed": seed, "suite": suite}
-    run_evolve(workspace, config, assignments or [], flags, dry_run=dry_run)
+    run_evolve(workspace, config, assignments or [], flags, prepare_only=prepare, dry_run=dry_run)
 
 
 @app.command()

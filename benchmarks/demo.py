@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from wisen.core.records import GateAnswer, Interval, RunReport
+from wisen.core.records import GateAnswer, Interval, Phase, RunReport
 from wisen.core.statistics import paired_bootstrap, wilson
 from wisen.core.store import Store
 from wisen.core.workspace import Workspace
@@ -58,10 +58,14 @@ def evolved(folder: Path, seed: int, rewards: str, assignments: Sequence[str]) -
 
 
 def outcomes(folder: Path, report: RunReport, arm: str) -> dict[str, bool]:
-    """Success by task of one arm on the report panel."""
+    """Success by task of one arm on the report panel. Where nothing was promoted the release is the untrained model
+    over an empty bank: one arm, played once."""
     with Store.open(Workspace(folder).store_url) as store:
-        found = [one for one in store.trajectories(run_id=report.run_id, phase="report") if one.arm == arm]
-    return {trajectory.task.id: trajectory.success is True for trajectory in found}
+        played = store.trajectories(run_id=report.run_id, phase=Phase.REPORT)
+    for name in (arm, "untrained-memory"):
+        if found := {one.task.id: one.success is True for one in played if one.arm == name}:
+            return found
+    raise SystemExit(f"{folder} holds no report episodes of the arm {arm}")
 
 
 def summary(out: Path, reports: dict[int, dict[str, RunReport]]) -> tuple[list[str], dict[str, object]]:
@@ -76,7 +80,10 @@ def summary(out: Path, reports: dict[int, dict[str, RunReport]]) -> tuple[list[s
         by_task = outcomes(out / f"seed-{seed}-{CONTROL}", kinds[CONTROL], "release")
         solved[CONTROL] += [by_task[task] for task in tasks]
     labels = {arm.name: arm.label for arm in next(iter(reports.values()))["main"].arms}
-    labels |= {"release": "promoted release (trained model + memory)", CONTROL: "control: same cycles, shuffled rewards"}
+    labels |= {
+        "release": "promoted release (trained model + memory)",
+        CONTROL: "control: same cycles, shuffled rewards",
+    }
     lines = [
         "| arm | solved | 95 % interval | release ahead by | 95 % interval | per seed |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -90,7 +97,9 @@ def summary(out: Path, reports: dict[int, dict[str, RunReport]]) -> tuple[list[s
             ahead = paired_bootstrap(differences, seed=0)
         size = len(solved[arm]) // len(reports)
         each = [sum(solved[arm][start : start + size]) / size for start in range(0, len(solved[arm]), size)]
-        lines.append(f"| {labels[arm]} | {_share(share)} | {_points(ahead)} | {' / '.join(f'{100 * x:.0f}' for x in each)} |")
+        lines.append(
+            f"| {labels[arm]} | {_share(share)} | {_points(ahead)} | {' / '.join(f'{100 * x:.0f}' for x in each)} |"
+        )
         record["arms"][arm] = {  # type: ignore[index]
             "success": share.model_dump(),
             "release_ahead": ahead.model_dump() if ahead else None,

@@ -96,13 +96,13 @@ async def _collect(bench: Bench, number: int, incumbent: Release) -> dict[str, O
             MemoryMode.RANDOMISED,
             arm=f"collect-{number}",
             temperature=settings.temperature,
-            explore=1.0 if number == 1 else settings.explore,
+            explore=settings.first_explore if number == 1 else settings.explore,
             distil=settings.rewards == "true",
         )
         for task in tasks
     ]
-    how = "uniform choice" if number == 1 else f"policy of {incumbent.name}"
-    return await bench.play(requests, phase=f"collect-{number}", title=f"cycle {number}: collecting ({how})")
+    title = f"cycle {number}: collecting with {incumbent.name}"
+    return await bench.play(requests, phase=f"collect-{number}", title=title)
 
 
 async def _learning_tasks(bench: Bench, number: int) -> tuple[Task, ...]:

@@ -25,16 +25,29 @@ async def evolve(
     """
     started = time.monotonic()
     async with Bench("evolve", settings, workspace, on_event) as bench:
-        refuse_other_runs(bench)
-        title = f"{settings.suite}, {settings.cycles} cycles, seed {settings.seed}"
-        bench.store.start_run(bench.run_id, bench.identity, title=title)
-        if marks := bench.store.marks(bench.run_id):
-            bench.emit(Note(text=f"going on with run {bench.run_id} ({len(marks)} marks are in the store)"))
+        begin(bench)
         await first_release(bench)
         curve = [announced(bench, await run_cycle(bench, number)) for number in range(1, settings.cycles + 1)]
         report = await make_report(bench, curve, report_panel(bench), command=command, started=started)
         bench.store.finish_run(bench.run_id)
     return report
+
+
+async def prepare(
+    settings: EvolveSettings, workspace: Workspace, *, on_event: Callable[[ProgressEvent], None] = lambda event: None
+) -> None:
+    """Only the beginning of `evolve`: the first release, which takes a minute or two and needs making once."""
+    async with Bench("evolve", settings, workspace, on_event) as bench:
+        begin(bench)
+        await first_release(bench)
+
+
+def begin(bench: Bench) -> None:
+    """Open the run, or go on with it. Raises `SettingsError` in a workspace of another run."""
+    refuse_other_runs(bench)
+    bench.store.start_run(bench.run_id, bench.identity, title=f"{bench.settings.suite}, seed {bench.settings.seed}")
+    if bench.store.marks(bench.run_id):
+        bench.emit(Note(text=f"going on with run {bench.run_id}: what it finished is not repeated"))
 
 
 def refuse_other_runs(bench: Bench) -> None:

@@ -36,7 +36,9 @@ async def make_report(
     assert final is not None and first is not None, "a run has a first release before it reports"
     played = {}
     for name, label, release, memory in _arms(bench, first, final):
-        played[name] = (label, await _play_arm(bench, panel, name, label, release, memory))
+        # Where nothing was promoted the arm without training is the release, and is not played again.
+        pictured = release.id == final.id and memory is MemoryMode.FROZEN
+        played[name] = (label, await _play_arm(bench, panel, name, label, release, memory, pictured=pictured))
     newest = played["release"][1]
     arms = tuple(
         _arm(bench, panel, name, label, outcomes, newest if name != "release" else None)
@@ -57,8 +59,8 @@ async def make_report(
         release_names={release.id: release.name for release in bench.store.releases()},
         best_items=tuple(ranked[: min(LISTED_ITEMS, half)]),
         worst_items=tuple(reversed(ranked[max(half, len(ranked) - LISTED_ITEMS) :])),
-        bank_size=len(bench.bank.snapshot(final.bank_version)),
-        showcases=_showcases(bench, newest, played["random"][1]),
+        bank_size=len(bench.bank.snapshot()),
+        showcases=_showcases(bench, final, newest, played["random"][1]),
         leakage_guard=LEAKAGE_GUARD,
         seconds=time.monotonic() - started,
         versions=_versions(),
@@ -71,17 +73,17 @@ def _arms(bench: Bench, first: Release, final: Release) -> list[tuple[str, str, 
     memory_only = bench.release("memory-only", first.model, final.bank_version)
     return [
         ("random", "random policy", bench.release("random", RANDOM_POLICY, 0), MemoryMode.OFF),
-        ("untrained", "untrained model", first, MemoryMode.OFF),
-        ("untrained-memory", "untrained model + memory", memory_only, MemoryMode.FROZEN),
+        ("untrained", "untrained model (warm-up only)", first, MemoryMode.OFF),
+        ("untrained-memory", "untrained model (warm-up only) + memory", memory_only, MemoryMode.FROZEN),
         ("trained", "trained model, no memory", final, MemoryMode.OFF),
         ("release", f"release {final.name} (trained model + memory)", final, MemoryMode.FROZEN),
     ]
 
 
 async def _play_arm(
-    bench: Bench, panel: Panel, name: str, label: str, release: Release, memory: MemoryMode
+    bench: Bench, panel: Panel, name: str, label: str, release: Release, memory: MemoryMode, *, pictured: bool
 ) -> dict[str, Outcome]:
-    """One arm's outcomes by task id. The release's first task of each template is played with screenshots."""
+    """One arm's outcomes by task id. `pictured`: the first task of each template is played with screenshots."""
     shown: set[str] = set()
     requests = []
     for task in panel.tasks:
@@ -92,7 +94,7 @@ async def _play_arm(
                 Phase.REPORT,
                 memory,
                 arm=name,
-                screenshots=name == "release" and task.template_id not in shown,
+                screenshots=pictured and task.template_id not in shown,
             )
         )
         shown.add(task.template_id)
@@ -152,7 +154,7 @@ def _appearances(account: ItemCredit) -> int:
 
 
 def _showcases(
-    bench: Bench, outcomes: Mapping[str, Outcome], random_policy: Mapping[str, Outcome]
+    bench: Bench, release: Release, outcomes: Mapping[str, Outcome], random_policy: Mapping[str, Outcome]
 ) -> tuple[Showcase, ...]:
     """Three of the trajectories with screenshots, of three templates: the longest success with memory that the random
     policy failed, the longest other success, and the first failure."""
@@ -174,7 +176,8 @@ def _showcases(
     ):
         taken = {one.template_id for one, _ in picked}
         picked += [(one, why) for one in candidates if one.template_id not in taken][:1]
-    items = bench.bank.snapshot().items
+    # What the release recalls from: since then a person may have set the bank back.
+    items = bench.bank.snapshot(release.bank_version).items
     showcases = []
     for outcome, why in picked[:3]:
         trajectory = bench.store.trajectory(outcome.trajectory_id)

@@ -20,15 +20,19 @@ class EpisodeSettings(Record):
 
 
 class CollectSettings(Record):
-    """Episodes to learn from. The first cycle chooses uniformly (an untrained model's summed log-probabilities favour
-    short actions); later ones sample at `temperature`, a share `explore` of actions uniformly. Templates that solved
-    less than half of the last cycle's tasks get `weak_extra` more."""
+    """Episodes to learn from, sampled at `temperature` with a share `explore` of actions drawn uniformly.
 
-    first: int = Field(28, ge=1)
+    The first cycle plays `first` tasks of each template and draws a share `first_explore` uniformly: a policy that knows
+    nothing of the tasks yet should try everything. Later cycles play `per_template`, and `weak_extra` more of templates
+    that solved less than half of the last cycle's tasks.
+    """
+
+    first: int = Field(32, ge=1)
     per_template: int = Field(20, ge=1)
-    weak_extra: int = Field(12, ge=0)
+    weak_extra: int = Field(10, ge=0)
     temperature: float = Field(1.0, ge=0)
     explore: float = Field(0.05, ge=0, le=1)
+    first_explore: float = Field(1.0, ge=0, le=1)
     rewards: Literal["true", "shuffled"] = "true"  # "shuffled" is the control: outcomes are permuted among episodes
 
 

@@ -7,7 +7,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -182,11 +182,13 @@ class Workbench(Generic[S]):
             solved = sum(outcome.success for outcome in self.store.outcomes(present).values())
             done = len(present)
             rollouts = await self._rollouts(todo[0].release, todo[0].memory)
-            async for episode in rollouts.run(todo):
-                self.store.add_episode(episode)
-                done += 1
-                solved += any(verdict.success for verdict in episode.verdicts)
-                self.emit(Advanced(phase=phase, done=done, note=f"{100 * solved / done:.0f} % solved"))
+            # Closed here and now: if the store refuses an episode, no worker plays on while the suite stops.
+            async with aclosing(rollouts.run(todo)) as episodes:
+                async for episode in episodes:
+                    self.store.add_episode(episode)
+                    done += 1
+                    solved += any(verdict.success for verdict in episode.verdicts)
+                    self.emit(Advanced(phase=phase, done=done, note=f"{100 * solved / done:.0f} % solved"))
             summary = f"{solved} of {done} solved ({100 * solved / done:.0f} %)"
             self.emit(PhaseEnded(phase=phase, summary=summary, seconds=time.monotonic() - started))
         outcomes = self.store.outcomes(ids)

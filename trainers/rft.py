@@ -18,10 +18,11 @@ from wisen.trainers.warmup import made_up_row
 
 
 class RFTSettings(Record):
-    """tokens: about how many are trained on, as whole epochs: at least one, at most `most_epochs`. cap: rows of one template at most. rename: share of labels renamed in the extra row that each row brings to each
-    epoch (0: no extra rows). replay: made-up pages of the warm-up per row and epoch, against forgetting it."""
+    """tokens: about how many are trained on, in whole epochs: at least one, at most `most_epochs`. cap: rows of one
+    template at most. rename: share of labels renamed in the extra row that each row brings to each epoch (0: no extra
+    rows). replay: made-up pages of the warm-up per row and epoch, against forgetting it."""
 
-    tokens: int = 500_000
+    tokens: int = 550_000
     most_epochs: int = 10
     cap: int = 160
     rename: float = 0.5

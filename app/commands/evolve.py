@@ -25,7 +25,13 @@ SETTINGS, RECORD, PAGE, CURVE = "settings.toml", "report.json", "report.html", "
 
 
 def run_evolve(
-    root: Path, config: Path | None, assignments: Sequence[str], flags: Mapping[str, Any], *, dry_run: bool
+    root: Path,
+    config: Path | None,
+    assignments: Sequence[str],
+    flags: Mapping[str, Any],
+    *,
+    prepare_only: bool,
+    dry_run: bool,
 ) -> None:
     from wisen.evolution.settings import EvolveSettings
 
@@ -34,9 +40,12 @@ def run_evolve(
         sys.stdout.write(as_toml(settings.model_dump(mode="json")))
         return
     workspace, console = Workspace(root), Console()
-    from wisen.evolution.evolve import evolve
+    from wisen.evolution.evolve import evolve, prepare
 
     with Progress(console) as progress:
+        if prepare_only:
+            _drive(lambda: prepare(settings, workspace, on_event=progress.on_event), console)
+            return
         report = _drive(lambda: evolve(settings, workspace, on_event=progress.on_event, command=_command()), console)
     folder = _folder(workspace, report.run_id)
     (folder / SETTINGS).write_text(as_toml(settings.model_dump(mode="json")), encoding="utf-8")

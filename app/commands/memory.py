@@ -85,7 +85,7 @@ def restore(
         count = len(bank.snapshot(after))
     Console().print(
         f"the bank holds {count} items again, as at version {version}; this is version {after}, "
-        f"and `wisen memory restore {before}` undoes it",
+        f"and `wisen memory restore {before}` undoes it. The present release keeps the version it was gated with",
         markup=False,
         soft_wrap=True,
     )

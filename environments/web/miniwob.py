@@ -136,9 +136,7 @@ class MiniWobEnvironment:
 
     async def _over(self) -> Observation:
         """What is left to see at the end: nothing but a last picture, if pictures are taken."""
-        return Observation(
-            instruction=self._instruction, text="the episode is over", artifacts=await self._artifacts()
-        )
+        return Observation(instruction=self._instruction, text="the episode is over", artifacts=await self._artifacts())
 
     def _repeats_instruction(self, element: Element) -> bool:
         return element.role == "text" and " ".join(element.label.split()) == self._instruction

@@ -93,7 +93,7 @@ def _walk(nodes: list[Any]) -> Iterator[Element]:
         if head.startswith("/"):  # properties such as `/url: ...`
             continue
         if head == "text":
-            before = body
+            before = body or ""
             yield Element("text", before, "")
             continue
         element = _element(head, body, before)

@@ -92,7 +92,7 @@ async def test_an_episode_is_yielded_when_it_ends_not_when_all_have() -> None:
     stream = rollouts.run(requests)
     async with asyncio.timeout(5):
         first = await anext(stream)
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
     assert first.trajectory.id == "traj-2"
 
 
@@ -219,7 +219,7 @@ async def test_a_caller_that_stops_listening_stops_the_workers() -> None:
     rollouts = LocalRollouts(suite, UniformModel(), JUDGE, workers=3)
     stream = rollouts.run([walk(number) for number in range(50)])
     await anext(stream)
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     assert all(place.closed == 1 for place in suite.made)
     assert sum(len(place.played) for place in suite.made) < 50
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("rollout-")]

@@ -84,7 +84,13 @@ def test_resolve_takes_what_is_offered_and_values_that_are_not() -> None:
     assert resolve(free, page, offered) == PageAction(free, "type", "e2", 'say "hi" twice')
     cleared = resolve('type textbox 1 ""', page, offered)
     assert cleared is not None and (cleared.ref, cleared.value) == ("e3", "")
-    for nothing in ("", 'click button "Cancel"', 'type textbox "Name" bela', 'type button "Ok" "x"', 'type textbox 2 "x"'):
+    for nothing in (
+        "",
+        'click button "Cancel"',
+        'type textbox "Name" bela',
+        'type button "Ok" "x"',
+        'type textbox 2 "x"',
+    ):
         assert resolve(nothing, page, offered) is None
 
 

@@ -1,4 +1,4 @@
-"""MiniWoB++ in a real Chromium: pages start, what solves them succeeds, what does not fails, and breakage is contained."""
+"""MiniWoB++ in a real Chromium: pages start, what solves them succeeds, what does not fails, breakage is contained."""
 
 import re
 from collections.abc import AsyncIterator
@@ -79,7 +79,11 @@ def solution(family: str, seen: Observation) -> list[str]:
             return [f"click textbox {re.findall(r'[0-9]+', goal)[0]}"]
         case "login-user":
             user, password = names
-            return [f'type textbox "Username" "{user}"', f'type textbox "Password" "{password}"', 'click button "Login"']
+            return [
+                f'type textbox "Username" "{user}"',
+                f'type textbox "Password" "{password}"',
+                'click button "Login"',
+            ]
         case "enter-password":
             fields = ("Password", "Verify password")
             return [*(f'type textbox "{field}" "{names[0]}"' for field in fields), submit]

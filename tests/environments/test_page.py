@@ -61,7 +61,11 @@ def test_a_long_text_or_one_with_a_button_between_labels_nothing() -> None:
     long = "Somebody wrote a whole paragraph here, and it ends before an input."
     assert [element.label for element in read(f"- text: {long}\n- textbox [ref=e2]")] == [long, ""]
     between = read('- text: Name\n- button "Ok" [ref=e2]\n- textbox [ref=e3]')
-    assert [(element.role, element.label) for element in between] == [("text", "Name"), ("button", "Ok"), ("textbox", "")]
+    assert [(element.role, element.label) for element in between] == [
+        ("text", "Name"),
+        ("button", "Ok"),
+        ("textbox", ""),
+    ]
 
 
 def test_a_buttons_text_stands_in_for_its_name_and_is_not_said_twice() -> None:

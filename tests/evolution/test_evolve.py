@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,14 +23,15 @@ from wisen.memory.bank import Bank
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = """
+seed = 2
 suite = "levers"
 workers = 4
 threads = 1
 tiny = {vocab_size = 300, hidden_size = 32, layers = 1, heads = 2, feed_forward = 64, context = 1024}
 warmup = {pages = 24, threads = 1}
 collect = {first = 6, per_template = 4, weak_extra = 2}
-train = {epochs = 1, threads = 1}
-gate = {per_template = 5, alpha = 0.4, uses = 2, resamples = 200}
+train = {tokens = 30000, most_epochs = 10, threads = 1, loop = {learning_rate = 5e-3}}
+gate = {per_template = 5, alpha = 0.98, uses = 2, resamples = 200}
 report = {per_template = 3}
 """
 pytestmark = pytest.mark.timeout(300)
@@ -39,7 +41,7 @@ class Host:
     """`tests/support/evolve_host.py` as a process."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._running = folder, False
         self.config = folder / "levers.toml"
         self.config.write_text(SETTINGS)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WISEN_")}
@@ -61,6 +63,10 @@ class Host:
     def start(self, *args: str, kill: dict[str, Any] | None = None) -> int:
         """Start a command; its process id."""
         assert self.threads == 1 and self._process.stdin
+        if self._running:  # a test failed and left it
+            self.code()
+        self.out.unlink(missing_ok=True)
+        self._running = True
         request = {"args": args, "out": str(self.out), "log": str(self.log), "kill": kill}
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
@@ -68,6 +74,7 @@ class Host:
 
     def code(self) -> int:
         """Wait for the command's end. Killed by signal n: -n."""
+        self._running = False
         return int(self._reply()["code"])
 
     def evolve(self, root: Path, *args: str, cycles: int = 2, kill: dict[str, Any] | None = None) -> int:
@@ -87,16 +94,15 @@ class Host:
         return self._folder / "episodes.txt"
 
     def said(self) -> str:
-        return self.out.read_text()
+        return self.out.read_text() if self.out.exists() else ""
 
     def played(self) -> int:
         """Episodes that began, in all processes so far."""
         return len(self.log.read_text().splitlines()) if self.log.exists() else 0
 
     def close(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait(timeout=30)
+        self._process.kill()
+        self._process.wait()
 
     def _reply(self) -> dict[str, Any]:
         assert self._process.stdout
@@ -161,14 +167,124 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 def undisturbed(host: Host, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     root = tmp_path_factory.mktemp("undisturbed")
     assert host.evolve(root) == 0, host.said()
+    assert host.played() == len(result(root).trajectories)
     return root, result(root)
 
 
-def test_probe(host, undisturbed):
-    root, r = undisturbed
-    print(host.said())
-    print(len(r.trajectories), len(r.items), r.weights, r.releases, r.present, host.played())
-    t = time.time(); print(host.evolve(root), time.time() - t)
-    t = time.time(); print(host.evolve(root.parent/"x", "--set", "workers=1"), time.time() - t)
-    x = result(root.parent/"x")
-    for f in r.__dataclass_fields__: print(f, getattr(x,f)==getattr(r,f))
+def test_it_did_all_that_a_run_does(undisturbed: tuple[Path, Result]) -> None:
+    _, whole = undisturbed
+    assert set(whole.weights) == {"base", "warm", "c1", "c2"} and len(set(whole.weights.values())) == 4
+    assert len(whole.items) > 0 and len(whole.gates) == 2
+    assert [arm["name"] for arm in whole.report["arms"]] == [
+        "random",
+        "untrained",
+        "untrained-memory",
+        "trained",
+        "release",
+    ]
+    phases = [json.loads(body)["phase"] for body in whole.trajectories.values()]
+    assert set(phases) == {"collect", "gate", "report"}
+    assert [point["cycle"] for point in whole.report["curve"]] == [1, 2]
+
+
+def test_the_seed_decides_and_the_number_of_workers_does_not(
+    host: Host, undisturbed: tuple[Path, Result], tmp_path: Path
+) -> None:
+    assert host.evolve(tmp_path / "same", "--set", "workers=1") == 0, host.said()
+    same(result(tmp_path / "same"), undisturbed[1])
+    assert host.evolve(tmp_path / "other", "--seed", "3", cycles=0) == 0, host.said()
+    other = result(tmp_path / "other")
+    assert not set(other.trajectories) & set(undisturbed[1].trajectories)
+    assert all(other.weights[name] != undisturbed[1].weights[name] for name in other.weights)
+
+
+def same(one: Result, other: Result) -> None:
+    """Field by field, so that a difference is found in the smallest place."""
+    assert set(one.trajectories) == set(other.trajectories)
+    for name in Result.__dataclass_fields__:
+        assert getattr(one, name) == getattr(other, name), name
+
+
+def await_line(host: Host, text: str, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while text not in host.said():
+        assert time.monotonic() < deadline, f"{text!r} was not said in {seconds} s:\n{host.said()}"
+        time.sleep(0.01)
+
+
+def test_a_run_that_is_killed_and_stopped_again_and_again_comes_to_the_same(
+    host: Host, undisturbed: tuple[Path, Result], tmp_path: Path
+) -> None:
+    """SIGKILL where the store and the files beside it could part; SIGINT and SIGTERM in between."""
+
+    def killed_at(when: str, write: str) -> None:
+        code = host.evolve(tmp_path, kill={"when": when, "write": write, "nth": 1})
+        assert code == -signal.SIGKILL, host.said()
+
+    def stopped_at(line: str, number: signal.Signals) -> None:
+        pid = host.begin(tmp_path)
+        await_line(host, line)
+        os.kill(pid, number)
+        assert host.code() == 128 + number, host.said()
+        assert "goes on from there" in host.said() and "Traceback" not in host.said()
+
+    killed_at("after", "release r0")  # registered, and not yet the present one
+    stopped_at("cycle 1: collecting", signal.SIGINT)
+    killed_at("before", "mark cycle/1/bank")  # the bank has the items, the run does not know it
+    stopped_at("cycle 1: training", signal.SIGTERM)
+    killed_at("before", "checkpoint c1")  # the weights are written, the store does not know them
+    killed_at("after", "gate .*")  # decided and its consequence drawn, the cycle not yet done
+    assert host.evolve(tmp_path) == 0, host.said()
+    same(result(tmp_path), undisturbed[1])
+    assert not list(tmp_path.glob("weights/*.part"))
+
+
+def test_a_run_that_is_killed_at_any_moment_comes_to_the_same(
+    host: Host, undisturbed: tuple[Path, Result], tmp_path: Path
+) -> None:
+    for _ in range(3):
+        pid = host.begin(tmp_path)
+        time.sleep(random.uniform(0.3, 2.5))
+        with suppress(ProcessLookupError):  # it was faster
+            os.kill(pid, signal.SIGKILL)
+        assert host.code() in (0, -signal.SIGKILL), host.said()
+    assert host.evolve(tmp_path) == 0, host.said()
+    same(result(tmp_path), undisturbed[1])
+
+
+def test_a_second_process_is_refused(host: Host, undisturbed: tuple[Path, Result]) -> None:
+    root, before = undisturbed
+    with Workspace(root).lock():
+        assert host.evolve(root) == 2
+    assert f"another wisen process (pid {os.getpid()})" in host.said() and "Traceback" not in host.said()
+    assert result(root) == before
+
+
+def test_other_settings_are_refused_in_the_same_workspace(host: Host, undisturbed: tuple[Path, Result]) -> None:
+    root, before = undisturbed
+    assert host.evolve(root, "--set", "gate.alpha=0.5", "--seed", "9") == 2
+    assert "other settings (gate, seed)" in host.said() and "Traceback" not in host.said()
+    assert result(root) == before
+
+
+def test_a_finished_run_plays_nothing_again_and_more_cycles_go_on(host: Host, undisturbed: tuple[Path, Result]) -> None:
+    root, before = undisturbed
+    played = host.played()
+    assert host.evolve(root) == 0, host.said()
+    assert host.played() == played
+    assert result(root) == before
+    assert host.evolve(root, cycles=3) == 0, host.said()
+    assert host.played() > played
+    after = result(root)
+    assert after.trajectories.items() > before.trajectories.items()
+    assert after.gates[:2] == before.gates and len(after.gates) == 3
+    assert set(after.weights) - set(before.weights) == {"c3"}
+    assert [point["cycle"] for point in after.report["curve"]] == [1, 2, 3]
+    assert after.report["curve"][:2] == before.report["curve"]
+
+
+def test_a_bank_that_was_set_back_can_still_be_reported_on(host: Host, undisturbed: tuple[Path, Result]) -> None:
+    """The release recalls from its own version of the bank, also when the newest one has lost those items."""
+    root, _ = undisturbed
+    assert host.start("memory", "restore", "0", "--workspace", str(root)) and host.code() == 0, host.said()
+    assert host.evolve(root, cycles=3) == 0, host.said()

@@ -9,8 +9,9 @@ from pathlib import Path
 from wisen.core.errors import EnvironmentFault
 from wisen.core.records import Action, Observation, Split, StepResult, Task
 
-COLOURS = "red blue green white black brown pink grey".split()
-TEMPLATES = ("one", "two", "right")
+STOP = "red"
+COLOURS = "blue green white black brown pink grey".split()
+TEMPLATES = ("one", "two", "stop")
 RANGES = {Split.LEARN: 0, Split.GATE: 1_000_000, Split.REPORT: 2_000_000}
 LOG = "LEVERS_LOG"  # a file that gets a line for every episode that begins
 
@@ -37,11 +38,12 @@ class Levers:
             case "two":
                 self._goal = draw.sample(self._levers, 2)
                 self._instruction = 'Press the "{}" lever, then the "{}" lever.'.format(*self._goal)
-            case _:
-                self._goal, self._instruction = [self._levers[-1]], "Press the lever on the right."
+            case _:  # the red one, which nobody says
+                self._levers[draw.randrange(3)] = STOP
+                self._levers = list(dict.fromkeys(self._levers))
+                self._goal, self._instruction = [STOP], "Make it stop."
         if path := os.environ.get(LOG):
-            with Path(path).open("a") as log:
-                log.write(f"{task.id}\n")
+            _note(Path(path), task.id)
         return self._observe()
 
     async def step(self, action: Action) -> StepResult:
@@ -65,8 +67,13 @@ class Levers:
         return tuple(f'press lever "{colour}"' for colour in self._levers)
 
     def _observe(self) -> Observation:
-        text = "\n".join([*(f'lever "{colour}"' for colour in self._levers), f"text \"pressed {self._pressed}\""])
+        text = "\n".join([*(f'lever "{colour}"' for colour in self._levers), f'text "pressed {self._pressed}"'])
         return Observation(instruction=self._instruction, text=text, actions=self._actions() if self._open else ())
+
+
+def _note(path: Path, line: str) -> None:
+    with path.open("a") as log:
+        log.write(f"{line}\n")
 
 
 class LeverSuite:

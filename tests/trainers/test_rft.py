@@ -17,7 +17,7 @@ from wisen.trainers.loop import LoopSettings, row_losses
 from wisen.trainers.rft import RFT, RFTSettings
 
 LOOP = LoopSettings(learning_rate=5e-3, batch_tokens=1024)
-PLAIN = RFTSettings(epochs=10, cap=50, rename=0.0, replay=0.0, threads=1, loop=LOOP)
+PLAIN = RFTSettings(tokens=10**9, most_epochs=10, cap=50, rename=0.0, replay=0.0, threads=1, loop=LOOP)
 NAMES = ("Submit", "Cancel", "Help", "Next", "Back", "Search")
 
 
@@ -36,7 +36,7 @@ def loss_of(folder: Path, codec: Codec, trajectories: list[Trajectory]) -> float
         return row_losses(model, rows, codec.pad_id)[0].item()
 
 
-@pytest.mark.parametrize("extras", [{}, {"epochs": 30, "rename": 0.5, "replay": 0.5}])
+@pytest.mark.parametrize("extras", [{}, {"most_epochs": 30, "rename": 0.5, "replay": 0.5}])
 def test_what_succeeded_becomes_more_probable(tiny: Path, codec: Codec, tmp_path: Path, extras: dict[str, Any]) -> None:
     attempts = successes(codec)
     algorithm: Algorithm = RFT(PLAIN.model_copy(update=extras))
@@ -60,7 +60,7 @@ def test_what_failed_teaches_nothing(tiny: Path, codec: Codec, tmp_path: Path) -
 
 def test_equal_seeds_give_equal_weights_and_the_parent_is_left_alone(tiny: Path, codec: Codec, tmp_path: Path) -> None:
     before = describe(tiny)
-    settings = PLAIN.model_copy(update={"epochs": 2, "rename": 0.5, "replay": 1.0})
+    settings = PLAIN.model_copy(update={"most_epochs": 2, "rename": 0.5, "replay": 1.0})
     first, again, other = (
         RFT(settings).train(successes(codec), parent=tiny, out=tmp_path / name, seed=seed)
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
@@ -71,7 +71,7 @@ def test_equal_seeds_give_equal_weights_and_the_parent_is_left_alone(tiny: Path,
 
 
 def test_the_card_says_what_made_the_weights(tiny: Path, codec: Codec, tmp_path: Path) -> None:
-    settings = PLAIN.model_copy(update={"epochs": 2})
+    settings = PLAIN.model_copy(update={"most_epochs": 2})
     record = RFT(settings).train(successes(codec), parent=tiny, out=tmp_path / "new", seed=7)
     assert (record.name, record.parent) == ("new", tiny.name)
     recipe = record.recipe
@@ -84,7 +84,9 @@ def test_the_card_says_what_made_the_weights(tiny: Path, codec: Codec, tmp_path:
 def test_a_name_that_is_taken_is_refused(tiny: Path, codec: Codec, tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     with pytest.raises(FileExistsError):
-        RFT(PLAIN.model_copy(update={"epochs": 1})).train(successes(codec), parent=tiny, out=tmp_path / "taken", seed=1)
+        RFT(PLAIN.model_copy(update={"most_epochs": 1})).train(
+            successes(codec), parent=tiny, out=tmp_path / "taken", seed=1
+        )
 
 
 def test_rows_are_the_successful_decisions_once_each_and_balanced(codec: Codec) -> None:
@@ -97,7 +99,7 @@ def test_rows_are_the_successful_decisions_once_each_and_balanced(codec: Codec) 
 
 
 def test_an_epoch_holds_every_row_as_it_was_sampled_and_fresh_extras(codec: Codec) -> None:
-    settings = PLAIN.model_copy(update={"epochs": 3, "rename": 1.0, "replay": 0.5})
+    settings = PLAIN.model_copy(update={"most_epochs": 3, "rename": 1.0, "replay": 0.5})
     algorithm = RFT(settings)
     rows = algorithm.rows(successes(codec), seed=0)
     epochs = algorithm.epochs(rows, codec, seed=0)
@@ -111,3 +113,11 @@ def test_an_epoch_holds_every_row_as_it_was_sampled_and_fresh_extras(codec: Code
     assert extras[0] != extras[1]
     assert algorithm.epochs(rows, codec, seed=0) == epochs
     assert RFT(PLAIN).epochs(rows, codec, seed=0) == [rows] * 10
+
+
+def test_the_token_budget_is_met_in_whole_epochs(codec: Codec) -> None:
+    rows = RFT(PLAIN).rows(successes(codec), seed=0)
+    one = sum(row.tokens for row in rows)
+    for budget, most, count in ((1, 9, 1), (one, 9, 1), (one + 1, 9, 2), (3 * one, 9, 3), (9 * one, 4, 4)):
+        algorithm = RFT(PLAIN.model_copy(update={"tokens": budget, "most_epochs": most}))
+        assert algorithm.epochs(rows, codec, seed=0) == [rows] * count

@@ -7,7 +7,7 @@ import pytest
 from wisen.core.records import SpanKind
 from wisen.models.tokens import Codec
 from wisen.trainers.loop import LoopSettings
-from wisen.trainers.warmup import WarmupSettings, made_up_goal, made_up_page, made_up_row, warm_up
+from wisen.trainers.warmup import WarmupSettings, made_up_goal, made_up_page, made_up_row, made_up_stages, warm_up
 
 SETTINGS = WarmupSettings(pages=24, questions=2, threads=1, loop=LoopSettings(batch_tokens=1024))
 
@@ -75,3 +75,22 @@ def test_a_warmed_up_checkpoint_follows_from_its_seed(tiny: Path, tmp_path: Path
     assert (first.name, first.parent) == ("a", tiny.name)
     assert first.recipe["settings"] == SETTINGS.model_dump()
     assert first.recipe["seed"] == 1
+
+
+def test_pages_grow_from_stage_to_stage_and_none_comes_twice(codec: Codec) -> None:
+    settings = SETTINGS.model_copy(update={"pages": 200})
+    stages = made_up_stages(codec, settings, seed=1)
+    rows = [row for stage in stages for row in stage]
+    assert abs(len(rows) - 200) <= len(stages)
+    assert len({row.ids for row in rows}) == len(rows)
+    longest = [max(row.tokens for row in stage) for stage in stages]
+    assert longest == sorted(longest)
+    assert made_up_stages(codec, settings, seed=1) == stages
+    assert made_up_stages(codec, settings.model_copy(update={"pages": 0}), seed=1) == [[] for _ in stages]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_page_is_no_larger_than_asked_for(seed: int) -> None:
+    names, lines, _ = made_up_page(random.Random(seed), 3, 1)
+    assert len(names) <= 3
+    assert sum(line.startswith("text ") for line in lines) <= 1
