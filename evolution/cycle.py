@@ -73,18 +73,18 @@ def _incumbent(bench: Bench, key: str) -> Release:
     """The release that was present when the cycle began, also after the cycle has promoted another."""
     present = bench.store.current_release()
     assert present is not None, "the first release comes before the first cycle"
-    bench_mark = bench.store.marked(bench.run_id, f"{key}/start") or {"release": present.id}
-    bench.store.mark(bench.run_id, f"{key}/start", bench_mark)
-    release = bench.store.release(bench_mark["release"])
+    start = bench.store.marked(bench.run_id, f"{key}/start") or {"release": present.id}
+    bench.store.mark(bench.run_id, f"{key}/start", start)
+    release = bench.store.release(start["release"])
     if release is None:
-        raise StoreError(f"release {bench_mark['release']} is not in the store")
+        raise StoreError(f"release {start['release']} is not in the store")
     return release
 
 
 async def _collect(bench: Bench, number: int, incumbent: Release) -> dict[str, Outcome]:
     """Play this cycle's learning tasks with the present weights over the newest bank, items held out at random."""
     settings = bench.settings.collect
-    tasks = await _learning_tasks(bench, number)
+    tasks = _learning_tasks(bench, number)
     head = bench.store.marked(bench.run_id, f"cycle/{number}/head") or {"version": bench.bank.version}
     bench.store.mark(bench.run_id, f"cycle/{number}/head", head)
     acting = bench.release(f"c{number}", incumbent.model, head["version"])
@@ -105,7 +105,7 @@ async def _collect(bench: Bench, number: int, incumbent: Release) -> dict[str, O
     return await bench.play(requests, phase=f"collect-{number}", title=title)
 
 
-async def _learning_tasks(bench: Bench, number: int) -> tuple[Task, ...]:
+def _learning_tasks(bench: Bench, number: int) -> tuple[Task, ...]:
     """This cycle's tasks: the same number of each template, and more of those that did badly in the last cycle."""
     settings, offset = bench.settings.collect, number * CYCLE_SEEDS
     if number == 1:

@@ -22,9 +22,9 @@ class EpisodeSettings(Record):
 class CollectSettings(Record):
     """Episodes to learn from, sampled at `temperature` with a share `explore` of actions drawn uniformly.
 
-    The first cycle plays `first` tasks of each template and draws a share `first_explore` uniformly: a policy that knows
-    nothing of the tasks yet should try everything. Later cycles play `per_template`, and `weak_extra` more of templates
-    that solved less than half of the last cycle's tasks.
+    The first cycle plays `first` tasks of each template and draws a share `first_explore` uniformly: a policy that
+    knows nothing of the tasks yet should try everything. Later cycles play `per_template`, and `weak_extra` more of
+    templates that solved less than half of the last cycle's tasks.
     """
 
     first: int = Field(32, ge=1)
