@@ -22,7 +22,7 @@ from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 from wisen.core.errors import SettingsError
 
 PREFIX = "WISEN_"
-NOT_SETTINGS = frozenset({"WISEN_CHROMIUM"})  # read where they are used: they name this machine, not a run
+NOT_SETTINGS = frozenset({"WISEN_CHROMIUM", "WISEN_PYTHON"})  # they name parts of this machine, not of a run
 
 S = TypeVar("S", bound="Settings")
 

@@ -88,7 +88,8 @@ class Workbench(Generic[S]):
             self.suite: Suite = registry.create(self.settings.suite, **self.settings.suite_options)
             self._stack.push_async_callback(self.suite.stop)
             self.bank = Bank(self.store)
-            self.index = ChromaIndex(MiniLM(), path=self.workspace.index)
+            self.embedder = MiniLM()
+            self.index = ChromaIndex(self.embedder, path=self.workspace.index)
             self.distiller: Distiller = make_distiller("extractive")
         except BaseException:
             await self._stack.aclose()
@@ -202,6 +203,7 @@ class Workbench(Generic[S]):
         if memory is not MemoryMode.OFF:
             snapshot = self.bank.snapshot(release.bank_version)
             await self.index.ensure(snapshot.items.values())
+            await self.embedder.embed(["ready"])  # loads it here: within an episode that would count against its time
             recaller = SnapshotRecaller(snapshot, self.index, self.settings.recall)
         return LocalRollouts(
             self.suite,
