@@ -48,7 +48,7 @@ async def run_cycle(bench: Bench, number: int) -> CurvePoint:
     incumbent = _incumbent(bench, key)
     collected = await _collect(bench, number, incumbent)
     version = await _distil(bench, number, collected)
-    checkpoint = await _train(bench, number, incumbent)
+    checkpoint = await _train(bench, number, _parent(bench, number, incumbent))
     candidate = bench.release(f"r{number}", checkpoint.name, version, parent=incumbent)
     bench.store.add_release(candidate, reason=f"candidate of cycle {number}")
     decision = await _gate(bench, key, candidate, incumbent)
@@ -85,6 +85,7 @@ async def _collect(bench: Bench, number: int, incumbent: Release) -> dict[str, O
     """Play this cycle's learning tasks with the present weights over the newest bank, items held out at random."""
     settings = bench.settings.collect
     tasks = _learning_tasks(bench, number)
+    refuse_overlap([gate_panel(bench)[0], report_panel(bench)], learned=tasks)
     head = bench.store.marked(bench.run_id, f"cycle/{number}/head") or {"version": bench.bank.version}
     bench.store.mark(bench.run_id, f"cycle/{number}/head", head)
     acting = bench.release(f"c{number}", incumbent.model, head["version"])
@@ -162,13 +163,24 @@ async def _proposals(bench: Bench, number: int, ids: Sequence[str]) -> list[Memo
     return items
 
 
-async def _train(bench: Bench, number: int, incumbent: Release) -> Checkpoint:
-    """Fine-tune the present weights on everything collected so far."""
+def _parent(bench: Bench, number: int, incumbent: Release) -> str:
+    """The weights to train on from: the last candidate's if its gate was undecided, else the present release's. What the
+    panel could not tell from the present release is no loss to build on, and the next gate tries the sum of both."""
+    for gate in reversed(bench.store.gates(bench.run_id)):
+        candidate = bench.store.release(gate.candidate_id)
+        if candidate is not None and candidate.name == f"r{number - 1}":
+            undecided = gate.answer is GateAnswer.NOT_ENOUGH_EVIDENCE
+            return candidate.model if undecided else incumbent.model
+    return incumbent.model
+
+
+async def _train(bench: Bench, number: int, parent: str) -> Checkpoint:
+    """Fine-tune the parent's weights on everything collected so far."""
     name = f"c{number}"
     if known := bench.store.checkpoint(name):
         return known
     phase, started = f"train-{number}", time.monotonic()
-    checkpoint = await bench.in_thread(lambda: _fine_tuned(bench, number, incumbent, phase))
+    checkpoint = await bench.in_thread(lambda: _fine_tuned(bench, number, parent, phase))
     bench.store.add_checkpoint(checkpoint)
     recipe = checkpoint.recipe
     summary = f"{recipe['rows']} decisions of {recipe['trajectories']} episodes, loss {recipe['last_loss']:.3f}"
@@ -176,7 +188,7 @@ async def _train(bench: Bench, number: int, incumbent: Release) -> Checkpoint:
     return checkpoint
 
 
-def _fine_tuned(bench: Bench, number: int, incumbent: Release, phase: str) -> Checkpoint:
+def _fine_tuned(bench: Bench, number: int, parent: str, phase: str) -> Checkpoint:
     weights, name = bench.workspace.weights, f"c{number}"
     if (weights / name).exists():  # written whole, but the store was not told: a kill came between
         return describe(weights / name)
@@ -186,12 +198,9 @@ def _fine_tuned(bench: Bench, number: int, incumbent: Release, phase: str) -> Ch
         for key in (bench.store.marked(bench.run_id, f"cycle/{earlier}/collected") or {"ids": []})["ids"]
     ]
     trajectories = _as_rewarded(bench, bench.store.trajectories(ids))
-    return RFT(bench.settings.train, bench.tick(phase, f"cycle {number}: training on its own successes (RFT)")).train(
-        trajectories,
-        parent=weights / incumbent.model,
-        out=weights / name,
-        seed=derived_seed(bench.settings.seed, "train", number),
-    )
+    algorithm = RFT(bench.settings.train, bench.tick(phase, f"cycle {number}: training on its own successes (RFT)"))
+    seed = derived_seed(bench.settings.seed, "train", number)
+    return algorithm.train(trajectories, parent=weights / parent, out=weights / name, seed=seed)
 
 
 def _as_rewarded(bench: Bench, trajectories: Sequence[Trajectory]) -> tuple[Trajectory, ...]:
@@ -221,7 +230,6 @@ async def _gate(bench: Bench, key: str, candidate: Release, incumbent: Release) 
         if decision.candidate_id == candidate.id and decision.incumbent_id == incumbent.id:
             return decision
     panel, use = gate_panel(bench)
-    refuse_overlap([panel, report_panel(bench)])
     old = await _on_panel(bench, panel, incumbent, f"{key}: gate panel, present release {incumbent.name}")
     new = await _on_panel(bench, panel, candidate, f"{key}: gate panel, candidate {candidate.name}")
     outcomes = [

@@ -27,9 +27,9 @@ class CollectSettings(Record):
     templates that solved less than half of the last cycle's tasks.
     """
 
-    first: int = Field(32, ge=1)
-    per_template: int = Field(20, ge=1)
-    weak_extra: int = Field(10, ge=0)
+    first: int = Field(28, ge=1)
+    per_template: int = Field(16, ge=1)
+    weak_extra: int = Field(12, ge=0)
     temperature: float = Field(1.0, ge=0)
     explore: float = Field(0.05, ge=0, le=1)
     first_explore: float = Field(1.0, ge=0, le=1)

@@ -87,7 +87,7 @@ class Releases(StoreBase):
             (ReleaseRow.id == id_or_name) | (ReleaseRow.name == id_or_name)
         )
         with self._read("a release") as connection:
-            found: dict[str, str] = dict(connection.execute(query).tuples().all())
+            found: dict[str, str] = dict(connection.execute(query).all())
         body = found.get(id_or_name) or next(iter(found.values()), None)
         return None if body is None else parse(Release, body)
 

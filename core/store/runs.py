@@ -71,7 +71,7 @@ class Runs(StoreBase):
         """All marks of a run, ordered by key."""
         query = select(MarkRow.key, MarkRow.value).where(MarkRow.run_id == run_id).order_by(MarkRow.key)
         with self._read("the marks") as connection:
-            return dict(connection.execute(query).tuples().all())
+            return dict(connection.execute(query).all())
 
 
 def get_mark(connection: Connection, run_id: str, key: str) -> JSON | None:
