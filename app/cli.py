@@ -25,7 +25,10 @@ app.add_typer(releases.app, name="releases")
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", "-w", help="Folder for store, index, weights and reports.", metavar="DIR")
 ]
-ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="Settings from a TOML file.", metavar="FILE")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="Settings from a TOML file (evolve also reads ./wisen.toml).", metavar="FILE"),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", help="One setting, e.g. --set train.epochs=2. May be repeated.", metavar="KEY=VALUE"),

@@ -164,8 +164,10 @@ async def _proposals(bench: Bench, number: int, ids: Sequence[str]) -> list[Memo
 
 
 def _parent(bench: Bench, number: int, incumbent: Release) -> str:
-    """The weights to train on from: the last candidate's if its gate was undecided, else the present release's. What the
-    panel could not tell from the present release is no loss to build on, and the next gate tries the sum of both."""
+    """The weights to train on from: the last candidate's if its gate was undecided, else the present release's.
+
+    What the panel could not tell from the present release is no loss to build on; the next gate tries the sum of both.
+    """
     for gate in reversed(bench.store.gates(bench.run_id)):
         candidate = bench.store.release(gate.candidate_id)
         if candidate is not None and candidate.name == f"r{number - 1}":

@@ -35,7 +35,8 @@ def run_evolve(
 ) -> None:
     from wisen.evolution.settings import EvolveSettings
 
-    settings = _resolved(EvolveSettings, config, assignments, flags)
+    default = DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+    settings = _resolved(EvolveSettings, config or default, assignments, flags)
     if dry_run:
         sys.stdout.write(as_toml(settings.model_dump(mode="json")))
         return
@@ -58,7 +59,7 @@ def run_play(
 ) -> None:
     from wisen.evolution.settings import RunSettings
 
-    settings = _resolved(RunSettings, config, assignments, flags)
+    settings = _resolved(RunSettings, config, assignments, flags)  # wisen.toml is evolve's: it has other tables
     if dry_run:
         sys.stdout.write(as_toml(settings.model_dump(mode="json")))
         return
@@ -103,8 +104,7 @@ def _toml_value(value: Any) -> str:
 
 def _resolved(shape: type[S], config: Path | None, assignments: Sequence[str], flags: Mapping[str, Any]) -> S:
     given = {key: value for key, value in flags.items() if value is not None}
-    file = config or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
-    return load(shape, file=file, overrides=merged(nested(assignments), given))
+    return load(shape, file=config, overrides=merged(nested(assignments), given))
 
 
 def _drive(make: Callable[[], Coroutine[Any, Any, T]], console: Console) -> T:
