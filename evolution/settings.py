@@ -27,9 +27,9 @@ class CollectSettings(Record):
     templates that solved less than half of the last cycle's tasks.
     """
 
-    first: int = Field(28, ge=1)
-    per_template: int = Field(16, ge=1)
-    weak_extra: int = Field(12, ge=0)
+    first: int = Field(24, ge=1)
+    per_template: int = Field(14, ge=1)
+    weak_extra: int = Field(10, ge=0)
     temperature: float = Field(1.0, ge=0)
     explore: float = Field(0.05, ge=0, le=1)
     first_explore: float = Field(1.0, ge=0, le=1)
@@ -57,7 +57,7 @@ class BenchSettings(Settings):
     seed: int = Field(0, ge=0)
     suite: str = "miniwob"
     suite_options: dict[str, Any] = {}
-    workers: int = Field(6, ge=1)
+    workers: int = Field(4, ge=1)
     threads: int = Field(1, ge=1)  # torch threads while episodes run; training has its own setting
     episode: EpisodeSettings = EpisodeSettings()
     recall: RecallSettings = RecallSettings()

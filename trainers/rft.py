@@ -22,7 +22,7 @@ class RFTSettings(Record):
     template at most. rename: share of labels renamed in the extra row that each row brings to each epoch (0: no extra
     rows). replay: made-up pages of the warm-up per row and epoch, against forgetting it."""
 
-    tokens: int = 650_000
+    tokens: int = 400_000
     most_epochs: int = 10
     cap: int = 160
     rename: float = 0.5

@@ -32,7 +32,7 @@ FILLERS = tuple(
 class WarmupSettings(Record):
     """`pages` made-up pages, each seen once (0: no warm-up), with `questions` goals each."""
 
-    pages: int = 8000
+    pages: int = 7000
     questions: int = 3
     threads: int = 2
     loop: LoopSettings = LoopSettings(batch_tokens=1024)
