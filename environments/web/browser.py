@@ -21,7 +21,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
-    # On few cores threads of its own for pictures that nobody watches, and a process per page, cost more than they bring.
+    # On few cores, threads for pictures that nobody watches and a process per page cost more than they bring.
     "--disable-threaded-animation",
     "--disable-threaded-compositing",
     "--disable-partial-raster",
