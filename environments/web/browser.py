@@ -21,10 +21,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
-    # On few cores, threads for pictures that nobody watches and a process per page cost more than they bring.
-    "--disable-threaded-animation",
-    "--disable-threaded-compositing",
-    "--disable-partial-raster",
+    # On few cores a process per page costs more than it brings.
     "--renderer-process-limit=2",
 )
 # The headless shell first: it runs about twice as many episodes per second as the full browser.

@@ -1,5 +1,6 @@
 """One MiniWoB++ episode in a browser page (Liu et al. 2018, arXiv 1802.08802; pages from the `miniwob` package)."""
 
+import logging
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ document.addEventListener('DOMContentLoaded', () => {
 });
 """
 TIMEOUT_MS = 5_000
+WIDTH, HEIGHT = 160, 210  # of the task's area, which is what a picture shows
+log = logging.getLogger(__name__)
 # A pointer that does not wait: a covered element gets what a person's click there would get.
 CLICK = {"force": True, "timeout": TIMEOUT_MS}
 
@@ -142,11 +145,20 @@ class MiniWobEnvironment:
         return element.role == "text" and " ".join(element.label.split()) == self._instruction
 
     async def _artifacts(self) -> tuple[Artifact, ...]:
+        """A picture of the page as it is. One that cannot be taken is left out: it is no reason to end an episode."""
+        from playwright.async_api import Error
+
         if self._screenshots is None or self._page is None:
             return ()
         path = self._screenshots / f"{self._shots}.png"
         self._shots += 1
-        await self._page.screenshot(path=path, clip={"x": 0, "y": 0, "width": 160, "height": 210})
+        try:
+            await self._page.screenshot(
+                path=path, clip={"x": 0, "y": 0, "width": 160, "height": 210}, timeout=TIMEOUT_MS
+            )
+        except Error as error:
+            log.warning("no screenshot: %s", _first_line(error))
+            return ()
         return (Artifact(kind="screenshot", path=f"{self._screenshots.name}/{path.name}"),)
 
 
