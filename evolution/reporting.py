@@ -23,6 +23,7 @@ from wisen.evolution.workbench import RANDOM_POLICY, Bench
 from wisen.memory.credit import credit
 
 LISTED_ITEMS = 5
+LEAST_APPEARANCES = 10  # below this a normal interval means nothing
 LEAKAGE_GUARD = "same task: no item is recalled on a task that it stems from, and report tasks are never learned from"
 VERSIONED = ("wisen", "torch", "transformers", "langgraph", "chromadb", "playwright", "miniwob")
 
@@ -44,7 +45,7 @@ async def make_report(
         _arm(bench, panel, name, label, outcomes, newest if name != "release" else None)
         for name, (label, outcomes) in played.items()
     )
-    ranked = _credits(bench)
+    ranked = _credits(bench, len(curve))
     half = (len(ranked) + 1) // 2
     return RunReport(
         run_id=bench.run_id,
@@ -131,22 +132,21 @@ def _arm(
     )
 
 
-def _credits(bench: Bench) -> list[ItemCredit]:
-    """Items with enough randomised appearances to say anything, best first. Each cycle acts with a release of its own,
-    so each is an account of its own; an item is listed with its largest."""
+def _credits(bench: Bench, cycles: int) -> list[ItemCredit]:
+    """Items with enough randomised appearances to say anything, best first. Each cycle collects with a release of its
+    own, so each is an account of its own; an item is listed with its largest."""
     items = bench.bank.snapshot().items
-    recalls = bench.store.recalls(run_id=bench.run_id, phase=Phase.COLLECT)
-    best: dict[str, ItemCredit] = {}
-    for release in dict.fromkeys(recall.release_id for recall in recalls):
-        mine = [recall for recall in recalls if recall.release_id == release]
-        outcomes = bench.store.outcomes([recall.trajectory_id for recall in mine])
-        ordered = [outcomes[recall.trajectory_id] for recall in mine]
-        for account in credit(mine, ordered, items):
-            known = best.get(account.item.id)
-            if account.lift is not None and (known is None or _appearances(account) > _appearances(known)):
-                best[account.item.id] = account
-    credits = [account for account in best.values() if account.lift is not None]
-    return sorted(credits, key=lambda one: (-one.lift.mean if one.lift else 0.0, one.item.id))
+    largest: dict[str, ItemCredit] = {}
+    for number in range(1, cycles + 1):
+        collected = (bench.store.marked(bench.run_id, f"cycle/{number}/collected") or {"ids": []})["ids"]
+        outcomes = bench.store.outcomes(collected)
+        accounts = credit(bench.store.recalls(collected), [outcomes[key] for key in collected], items)
+        for account in accounts:
+            known = largest.get(account.item.id)
+            if known is None or _appearances(account) > _appearances(known):
+                largest[account.item.id] = account
+    enough = [one for one in largest.values() if one.lift is not None and _appearances(one) >= LEAST_APPEARANCES]
+    return sorted(enough, key=lambda one: (-one.lift.mean if one.lift else 0.0, one.item.id))
 
 
 def _appearances(account: ItemCredit) -> int:
