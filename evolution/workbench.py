@@ -124,12 +124,9 @@ class Workbench(Generic[S]):
         if name == RANDOM_POLICY:
             return UniformModel()
         if self.store.checkpoint(name) is not None:
-            import torch
-
             from wisen.models.engine import LocalEngine
 
-            torch.set_num_threads(self.settings.threads)
-            return LocalEngine(self.workspace.weights / name, name=name)
+            return LocalEngine(self.workspace.weights / name, name=name, threads=self.settings.threads)
         if "/" in name:
             from wisen.models.remote import LiteLLMModel
 

@@ -44,7 +44,7 @@ class LocalEngine:
 
     capabilities = frozenset((Capability.CHOICE, Capability.TOKENS))
 
-    def __init__(self, folder: Path, *, name: str, max_batch: int = 8, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, *, name: str, max_batch: int = 8, device: str = "cpu", threads: int = 1) -> None:
         import torch
         from transformers import AutoModelForCausalLM
 
@@ -55,6 +55,7 @@ class LocalEngine:
         model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
         self._model = model.to(device).eval()
         self._device = device
+        self._threads = threads
         self._context = int(self._model.config.max_position_embeddings)
         self._max_batch = max_batch
         self._waiting: list[_Row] = []
@@ -125,6 +126,8 @@ class LocalEngine:
     def _compute(self, batch: Sequence[_Row]) -> list[ModelReply]:
         """One forward pass over [rows, length]: each row is its prompt followed by its token tree."""
         torch = self._torch
+        # Torch counts threads per calling thread, and another count rounds the last digit otherwise.
+        torch.set_num_threads(self._threads)
         length = batch[0].length
         ids = torch.full((len(batch), length), self._codec.pad_id)
         positions = torch.zeros((len(batch), length), dtype=torch.long)
