@@ -30,6 +30,7 @@ from wisen.core.records import (
     Trajectory,
 )
 from wisen.core.statistics import wilson
+from wisen.evolution.arms import by_template
 from wisen.evolution.gate import decide
 from wisen.evolution.panels import make_panel, refuse_overlap
 from wisen.evolution.workbench import Bench
@@ -125,9 +126,7 @@ def _learning_tasks(bench: Bench, number: int) -> tuple[Task, ...]:
 
 def weak_templates(outcomes: Mapping[str, Outcome]) -> frozenset[str]:
     """Templates of which less than half was solved."""
-    groups: dict[str, list[bool]] = defaultdict(list)
-    for outcome in outcomes.values():
-        groups[outcome.template_id].append(outcome.success)
+    groups = by_template(outcomes.values())
     return frozenset(template for template, solved in groups.items() if 2 * sum(solved) < len(solved))
 
 

@@ -1,12 +1,11 @@
 """One model on tasks of a suite, without learning: what `wisen run` does."""
 
-from collections import defaultdict
 from collections.abc import Callable
 
 from wisen.core.errors import SettingsError
 from wisen.core.records import ArmResult, MemoryMode, Phase, ProgressEvent, Release
-from wisen.core.statistics import wilson
 from wisen.core.workspace import Workspace
+from wisen.evolution.arms import arm_result
 from wisen.evolution.settings import RunSettings
 from wisen.evolution.workbench import RANDOM_POLICY, Workbench
 
@@ -34,18 +33,7 @@ async def play(
         ]
         outcomes = await bench.play(requests, phase="run", title=f"{release.name} on {settings.suite}")
         bench.store.finish_run(bench.run_id)
-    families: dict[str, list[bool]] = defaultdict(list)
-    for outcome in outcomes.values():
-        families[outcome.template_id].append(outcome.success)
-    return ArmResult(
-        name=release.name,
-        label=release.name,
-        success=wilson(sum(outcome.success for outcome in outcomes.values()), len(outcomes)),
-        mean_steps=sum(outcome.steps for outcome in outcomes.values()) / len(outcomes),
-        tasks=len(outcomes),
-        seeds=len({task.seed for task in tasks}),
-        families={family: sum(group) / len(group) for family, group in sorted(families.items())},
-    )
+    return arm_result(release.name, release.name, tasks, list(outcomes.values()))
 
 
 def _release(bench: Workbench[RunSettings]) -> Release:

@@ -1,7 +1,6 @@
 """The end of a run: arms on the report panel, credits, showcases, all in one record."""
 
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
@@ -18,7 +17,8 @@ from wisen.core.records import (
     RunReport,
     Showcase,
 )
-from wisen.core.statistics import paired_bootstrap, wilson
+from wisen.core.statistics import paired_bootstrap
+from wisen.evolution.arms import arm_result
 from wisen.evolution.workbench import RANDOM_POLICY, Bench
 from wisen.memory.credit import credit
 
@@ -111,25 +111,12 @@ def _arm(
     outcomes: Mapping[str, Outcome],
     release: Mapping[str, Outcome] | None,
 ) -> ArmResult:
-    families: dict[str, list[bool]] = defaultdict(list)
-    for outcome in outcomes.values():
-        families[outcome.template_id].append(outcome.success)
-    solved = sum(outcome.success for outcome in outcomes.values())
     versus = None
     if release is not None:
         differences = [float(release[key].success) - float(outcomes[key].success) for key in outcomes]
         seed = derived_seed(bench.settings.seed, "report", name)
         versus = paired_bootstrap(differences, resamples=bench.settings.gate.resamples, seed=seed)
-    return ArmResult(
-        name=name,
-        label=label,
-        success=wilson(solved, len(outcomes)),
-        mean_steps=sum(outcome.steps for outcome in outcomes.values()) / len(outcomes),
-        tasks=len(outcomes),
-        seeds=len({task.seed for task in panel.tasks}),
-        families={family: sum(group) / len(group) for family, group in sorted(families.items())},
-        versus=versus,
-    )
+    return arm_result(name, label, panel.tasks, list(outcomes.values()), versus)
 
 
 def _credits(bench: Bench, cycles: int) -> list[ItemCredit]:
