@@ -41,7 +41,7 @@ class GateSettings(Record):
     most `alpha`: each use may spend an equal share."""
 
     per_template: int = Field(10, ge=1)
-    alpha: float = Field(0.025, gt=0, lt=1)
+    alpha: float = Field(0.025, gt=0, lt=0.5)
     uses: int = Field(3, ge=1)
     resamples: int = Field(10_000, ge=100)
 
