@@ -49,7 +49,7 @@ async def decide(
             options=options,
             temperature=request.temperature,
             explore=request.explore,
-            seed=derived_seed(request.seed, request.trajectory_id, step),
+            seed=derived_seed(request.seed, "act", request.task.id, request.attempt, step),
         )
         reply = await model.call(asked)
         action = Action(text=reply.text)

@@ -28,7 +28,7 @@ def renamed(row: Row, codec: Codec, pool: Sequence[str], *, share: float, seed: 
     prompt and options; None where nothing was renamed, or two options would become one."""
     if row.request is None:
         return None
-    draw = random.Random(derived_seed(seed, row.trajectory_id, row.step))
+    draw = random.Random(derived_seed(seed, row.ids))
     names = {name: _new_name(pool, draw) for name in labels_of(row.request) if draw.random() < share}
     if not names:
         return None
