@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from wisen.agent.prompts import compact, instruct
-from wisen.core.errors import ModelFault, SettingsError
+from wisen.core.errors import ModelFault
 from wisen.core.ids import derived_seed
 from wisen.core.protocols import Capability, Model
 from wisen.core.records import (
@@ -35,11 +35,12 @@ async def decide(
     the list of actions in words.
     """
     options = tuple(action for action in observation.actions if action not in tried)
+    seed = derived_seed(request.seed, "act", request.task.id, request.attempt, step)
     if Capability.CHOICE in model.capabilities:
         if not observation.actions:
-            raise SettingsError(
-                f"{model.name} chooses among admissible actions, and this environment lists none",
-                "use a model that writes text or calls tools",
+            raise ModelFault(
+                f"{model.name} chooses among admissible actions, and none is listed",
+                "where an environment lists none, use a model that writes text or calls tools",
             )
         if not options:
             return None
@@ -49,7 +50,7 @@ async def decide(
             options=options,
             temperature=request.temperature,
             explore=request.explore,
-            seed=derived_seed(request.seed, "act", request.task.id, request.attempt, step),
+            seed=seed,
         )
         reply = await model.call(asked)
         action = Action(text=reply.text)
@@ -60,6 +61,8 @@ async def decide(
             messages=instruct(observation, history, items, tools=bool(tools)),
             tools=tools,
             temperature=request.temperature,
+            explore=request.explore,
+            seed=seed,
         )
         reply = await model.call(asked)
         action = _from_words(reply, observation)

@@ -4,11 +4,12 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from wisen.app.commands import memory, releases
+from wisen.app.commands import memory, models, releases
+from wisen.core.disk import FULL, disk_faults
 from wisen.core.errors import WisenError
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ app = typer.Typer(
     epilog="Start with `wisen doctor`, then `wisen evolve`. Everything a run makes is in the workspace, ./.wisen.",
 )
 app.add_typer(memory.app, name="memory")
+app.add_typer(models.app, name="models")
 app.add_typer(releases.app, name="releases")
 
 WorkspaceOption = Annotated[
@@ -33,6 +35,9 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", help="One setting, e.g. --set train.epochs=2. May be repeated.", metavar="KEY=VALUE"),
 ]
+ApiBaseOption = Annotated[
+    str | None, typer.Option(help="Where a remote model is served, if not at its provider.", metavar="URL")
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the settings as resolved, as TOML, and stop.")]
 DEFAULT_WORKSPACE = Path(".wisen")
 
@@ -45,6 +50,18 @@ def evolve(
     cycles: Annotated[int | None, typer.Option(help="Turns of collect, distil, train, gate. [default: 3]")] = None,
     seed: Annotated[int | None, typer.Option(help="One seed fixes the whole run. [default: 0]")] = None,
     suite: Annotated[str | None, typer.Option(help="Where to act. [default: miniwob]")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A LiteLLM name such as openai/gpt-x. [default: a backbone built on the spot]"),
+    ] = None,
+    api_base: ApiBaseOption = None,
+    trainer: Annotated[
+        str | None,
+        typer.Option(help="`rft`, or `none` to let only the memory evolve. [default: rft; none for a remote model]"),
+    ] = None,
+    distiller: Annotated[
+        str | None, typer.Option(help="`extractive`, or `reasoningbank`, which asks the model. [default: extractive]")
+    ] = None,
     prepare: Annotated[
         bool, typer.Option("--prepare", help="Only build the untrained backbone, once, and stop: a minute or two.")
     ] = False,
@@ -58,7 +75,15 @@ def evolve(
     """
     from wisen.app.commands.evolve import run_evolve
 
-    flags = {"cycles": cycles, "seed": seed, "suite": suite}
+    flags = {
+        "cycles": cycles,
+        "seed": seed,
+        "suite": suite,
+        "model": model,
+        "remote": _set(api_base=api_base),
+        "trainer": trainer,
+        "distiller": distiller,
+    }
     run_evolve(workspace, config, assignments or [], flags, prepare_only=prepare, dry_run=dry_run)
 
 
@@ -74,7 +99,7 @@ def run(
             "[default: the present release]"
         ),
     ] = None,
-    api_base: Annotated[str | None, typer.Option(help="Where a remote model is served.", metavar="URL")] = None,
+    api_base: ApiBaseOption = None,
     suite: Annotated[str | None, typer.Option(help="Where to act. [default: miniwob]")] = None,
     per_template: Annotated[int | None, typer.Option(help="Tasks of each template. [default: 1]")] = None,
     memory: Annotated[bool | None, typer.Option("--memory/--no-memory", help="Recall from the present bank.")] = None,
@@ -86,7 +111,7 @@ def run(
 
     flags = {
         "model": model,
-        "api_base": api_base,
+        "remote": _set(api_base=api_base),
         "suite": suite,
         "per_template": per_template,
         "memory": memory,
@@ -136,6 +161,11 @@ def suites() -> None:
         Console().print(f"{name:14} {what}", markup=False, soft_wrap=True)
 
 
+def _set(**values: Any) -> dict[str, Any]:
+    """What was given."""
+    return {key: value for key, value in values.items() if value is not None}
+
+
 def main() -> None:
     """The entry point: one line and exit code 2 for what the user can mend."""
     # A second busy process makes torch's threads wait for one another in a spin; these let them sleep instead.
@@ -144,7 +174,8 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
-        app(prog_name="wisen")
+        with disk_faults("could not write", only=FULL):
+            app(prog_name="wisen")
     except WisenError as error:
         sys.stderr.write(f"wisen: {error}\n")
         sys.exit(2)

@@ -23,18 +23,24 @@ READING_TASKS = 8
 
 
 async def first_release(bench: Bench) -> Release:
-    """The untrained release `r0`: random weights, warmed up on made-up pages unless that is switched off, and an empty
-    bank. Promoted as it is: with nothing before it there is nothing to gate it against."""
+    """The release `r0`, with an empty bank: a remote model as it is, or the untrained backbone: random weights, warmed
+    up on made-up pages unless that is switched off. Promoted as it is: with nothing before it there is nothing to gate
+    it against."""
     release = bench.store.release("r0")
     if release is None:
-        await _build(bench)
-        release = bench.release("r0", await _warmed_up(bench), 0)
-        bench.store.add_release(release, reason="the first release: an untrained backbone and an empty bank")
+        release = bench.release("r0", bench.settings.model or await _backbone(bench), 0)
+        what = bench.settings.model or "an untrained backbone"
+        bench.store.add_release(release, reason=f"the first release: {what} and an empty bank")
     if bench.store.current_release() is None:
         bench.store.append_release_event(
             ReleaseEventKind.PROMOTED, release.id, reason="nothing came before it: there is nothing to compare it with"
         )
     return release
+
+
+async def _backbone(bench: Bench) -> str:
+    await _build(bench)
+    return await _warmed_up(bench)
 
 
 async def _build(bench: Bench) -> None:

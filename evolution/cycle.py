@@ -49,21 +49,20 @@ async def run_cycle(bench: Bench, number: int) -> CurvePoint:
     incumbent = _incumbent(bench, key)
     collected = await _collect(bench, number, incumbent)
     version = await _distil(bench, number, collected)
-    checkpoint = await _train(bench, number, _parent(bench, number, incumbent))
-    candidate = bench.release(f"r{number}", checkpoint.name, version, parent=incumbent)
-    bench.store.add_release(candidate, reason=f"candidate of cycle {number}")
-    decision = await _gate(bench, key, candidate, incumbent)
+    trained = await _train(bench, number, _parent(bench, number, incumbent)) if bench.settings.trains else None
+    candidate = bench.release(f"r{number}", trained.name if trained else incumbent.model, version, parent=incumbent)
+    old, new, promoted = await _tried(bench, number, candidate, incumbent)
     solved = [outcome.success for outcome in collected.values()]
     point = CurvePoint(
         cycle=number,
-        incumbent=wilson(sum(pair.old for pair in decision.outcomes), len(decision.outcomes)),
-        candidate=wilson(sum(pair.new for pair in decision.outcomes), len(decision.outcomes)),
-        promoted=decision.answer is GateAnswer.PROMOTE,
+        incumbent=wilson(sum(old), len(old)),
+        candidate=wilson(sum(new), len(new)),
+        promoted=promoted,
         collected=len(solved),
         collected_success=sum(solved) / len(solved),
         items=len(bench.bank.snapshot(version)),
-        rows=checkpoint.recipe.get("rows", 0),
-        tokens=checkpoint.recipe.get("tokens", 0),
+        rows=trained.recipe.get("rows", 0) if trained else 0,
+        tokens=trained.recipe.get("tokens", 0) if trained else 0,
         seconds=round(time.monotonic() - started, 1),
     )
     bench.store.mark(bench.run_id, f"{key}/done", point.model_dump(mode="json"))
@@ -98,7 +97,7 @@ async def _collect(bench: Bench, number: int, incumbent: Release) -> dict[str, O
             MemoryMode.RANDOMISED,
             arm=f"collect-{number}",
             temperature=settings.temperature,
-            explore=settings.first_explore if number == 1 else settings.explore,
+            explore=bench.settings.exploration(number),
             distil=settings.rewards == "true",
         )
         for task in tasks
@@ -223,6 +222,22 @@ def shuffled(trajectories: Sequence[Trajectory], *, seed: int) -> tuple[Trajecto
         for trajectory, success in zip(group, outcomes, strict=True):
             result[trajectory.id] = trajectory.model_copy(update={"success": success})
     return tuple(result[trajectory.id] for trajectory in trajectories)
+
+
+async def _tried(
+    bench: Bench, number: int, candidate: Release, incumbent: Release
+) -> tuple[list[bool], list[bool], bool]:
+    """(the incumbent's successes on the gate panel, the candidate's, whether it was promoted). A cycle that brought
+    nothing new has no candidate, and costs the panel nothing."""
+    if candidate.id == incumbent.id:
+        title = f"cycle {number}: gate panel, present release {incumbent.name} (nothing new to try)"
+        outcomes = await _on_panel(bench, gate_panel(bench)[0], incumbent, title)
+        solved = [outcome.success for outcome in outcomes.values()]
+        return solved, solved, False
+    bench.store.add_release(candidate, reason=f"candidate of cycle {number}")
+    decision = await _gate(bench, f"cycle/{number}", candidate, incumbent)
+    old, new = [pair.old for pair in decision.outcomes], [pair.new for pair in decision.outcomes]
+    return old, new, decision.answer is GateAnswer.PROMOTE
 
 
 async def _gate(bench: Bench, key: str, candidate: Release, incumbent: Release) -> GateDecision:

@@ -46,6 +46,10 @@ def begin(bench: Bench) -> None:
     """Open the run, or go on with it. Raises `SettingsError` in a workspace of another run."""
     refuse_other_runs(bench)
     bench.store.start_run(bench.run_id, bench.identity, title=f"{bench.settings.suite}, seed {bench.settings.seed}")
+    if not bench.settings.trains:
+        what = bench.settings.model or "the backbone"
+        why = "a remote model is not trained from here" if bench.settings.remote_model else "as asked"
+        bench.emit(Note(text=f"trainer: none ({why}); {what} stays as it is, and only its memory evolves"))
     if bench.store.marks(bench.run_id):
         bench.emit(Note(text=f"going on with run {bench.run_id}: what it finished is not repeated"))
 
@@ -66,7 +70,11 @@ def refuse_other_runs(bench: Bench) -> None:
 def announced(bench: Bench, point: CurvePoint) -> CurvePoint:
     """Say how a cycle's gate decided."""
     names = {release.id: release.name for release in bench.store.releases()}
-    decision = next(gate for gate in bench.store.gates(bench.run_id) if names[gate.candidate_id] == f"r{point.cycle}")
+    gates = (gate for gate in bench.store.gates(bench.run_id) if names[gate.candidate_id] == f"r{point.cycle}")
+    decision = next(gates, None)
+    if decision is None:
+        bench.emit(Note(text=f"gate: cycle {point.cycle} brought nothing new to try; the present release stays"))
+        return point
     word = {
         GateAnswer.PROMOTE: "promoted",
         GateAnswer.KEEP: "kept out",

@@ -15,7 +15,7 @@ async def play(
 ) -> ArmResult:
     """Play and say how it went; trajectories are in the workspace's store. Equal settings play nothing twice."""
     async with Workbench("run", settings, workspace, on_event) as bench:
-        release = _release(bench)
+        release = named_release(bench)
         tasks = bench.suite.tasks(settings.split, settings.per_template, offset=settings.offset)
         bench.store.start_run(bench.run_id, bench.identity, title=f"{release.name} on {settings.suite}")
         with_memory = settings.memory and release.bank_version > 0
@@ -36,7 +36,7 @@ async def play(
     return arm_result(release.name, release.name, tasks, list(outcomes.values()))
 
 
-def _release(bench: Workbench[RunSettings]) -> Release:
+def named_release(bench: Workbench[RunSettings]) -> Release:
     """The release that the settings name; a bare model acts over the present bank."""
     name = bench.settings.model
     present = bench.store.current_release()

@@ -36,9 +36,10 @@ async def make_report(
     first = bench.store.release("r0")
     assert final is not None and first is not None, "a run has a first release before it reports"
     played = {}
-    for name, label, release, memory in _arms(bench, first, final):
+    arms_to_play = _arms(bench, first, final, _lists_actions(bench))
+    for name, label, release, memory in arms_to_play:
         # Where nothing was promoted the arm without training is the release, and is not played again.
-        pictured = release.id == final.id and memory is MemoryMode.FROZEN
+        pictured = (release, memory) == arms_to_play[-1][2:]
         played[name] = (label, await _play_arm(bench, panel, name, label, release, memory, pictured=pictured))
     newest = played["release"][1]
     arms = tuple(
@@ -61,24 +62,41 @@ async def make_report(
         best_items=tuple(ranked[: min(LISTED_ITEMS, half)]),
         worst_items=tuple(reversed(ranked[max(half, len(ranked) - LISTED_ITEMS) :])),
         bank_size=len(bench.bank.snapshot()),
-        showcases=_showcases(bench, final, newest, played["random"][1]),
+        showcases=_showcases(bench, final, newest, played["random"][1] if "random" in played else {}),
         leakage_guard=LEAKAGE_GUARD,
         seconds=time.monotonic() - started,
         versions=_versions(),
     )
 
 
-def _arms(bench: Bench, first: Release, final: Release) -> list[tuple[str, str, Release, MemoryMode]]:
-    """(name, label, release, memory): the promoted release, and what it is compared with. Two controls take one part of
-    it away: the memory, or the training."""
+def _arms(bench: Bench, first: Release, final: Release, offers: bool) -> list[tuple[str, str, Release, MemoryMode]]:
+    """(name, label, release, memory): the promoted release, and what it is compared with. Controls take one part of it
+    away: the memory, or the training where there was any."""
+    random_policy = ("random", "random policy", bench.release("random", RANDOM_POLICY, 0), MemoryMode.OFF)
+    if not bench.settings.trains:
+        model = bench.settings.model or "untrained model (warm-up only)"
+        arms = [
+            ("model", f"{model}, no memory", final, MemoryMode.OFF),
+            ("release", f"release {final.name} ({model} + memory)", final, MemoryMode.FROZEN),
+        ]
+        if final.bank_version == 0:  # nothing was promoted: the release is the model, and is not played again
+            arms[-1] = ("release", f"release {final.name} ({model}, nothing promoted)", final, MemoryMode.OFF)
+        return [random_policy, *arms] if offers else arms
     memory_only = bench.release("memory-only", first.model, final.bank_version)
     return [
-        ("random", "random policy", bench.release("random", RANDOM_POLICY, 0), MemoryMode.OFF),
+        random_policy,
         ("untrained", "untrained model (warm-up only)", first, MemoryMode.OFF),
         ("untrained-memory", "untrained model (warm-up only) + memory", memory_only, MemoryMode.FROZEN),
         ("trained", "trained model, no memory", final, MemoryMode.OFF),
         ("release", f"release {final.name} (trained model + memory)", final, MemoryMode.FROZEN),
     ]
+
+
+def _lists_actions(bench: Bench) -> bool:
+    """Whether the environment names its admissible actions, without which there is no random policy."""
+    collected = (bench.store.marked(bench.run_id, "cycle/1/collected") or {"ids": []})["ids"]
+    seen = bench.store.trajectories(collected[:LISTED_ITEMS])
+    return not seen or any(step.observation.actions for one in seen for step in one.steps)
 
 
 async def _play_arm(
@@ -148,12 +166,13 @@ def _showcases(
     shown: dict[str, Outcome] = {}
     for outcome in outcomes.values():
         shown.setdefault(outcome.template_id, outcome)
-    recalls = {
-        recall.trajectory_id: recall for recall in bench.store.recalls([one.trajectory_id for one in shown.values()])
-    }
+    found = bench.store.recalls([one.trajectory_id for one in shown.values()])
+    recalls = {recall.trajectory_id: recall for recall in found}
+    advised = {key for key, recall in recalls.items() if recall.shown}
     solved = sorted((one for one in shown.values() if one.success), key=lambda one: (-one.steps, one.template_id))
     failed = [one for one in shown.values() if not one.success]
-    against = [one for one in solved if not random_policy[one.task_id].success and recalls[one.trajectory_id].shown]
+    lost = {key for key, outcome in random_policy.items() if not outcome.success}
+    against = [one for one in solved if one.task_id in lost and one.trajectory_id in advised]
     picked: list[tuple[Outcome, str]] = []
     for candidates, why in (
         (against, "The longest success with advice from memory on a task that the random policy failed."),

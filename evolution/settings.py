@@ -1,15 +1,18 @@
 """Everything that determines a run. The defaults of `EvolveSettings` are the demo."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from wisen.core.errors import SettingsError
 from wisen.core.records import Record, Split
 from wisen.core.settings import Settings
 from wisen.memory.recall import RecallSettings
 from wisen.models.tiny import TinyShape
 from wisen.trainers.rft import RFTSettings
 from wisen.trainers.warmup import WarmupSettings
+
+FIRST_EXPLORE, EXPLORE = 1.0, 0.05
 
 
 class EpisodeSettings(Record):
@@ -24,15 +27,16 @@ class CollectSettings(Record):
 
     The first cycle plays `first` tasks of each template and draws a share `first_explore` uniformly: a policy that
     knows nothing of the tasks yet should try everything. Later cycles play `per_template`, and `weak_extra` more of
-    templates that solved less than half of the last cycle's tasks.
+    templates that solved less than half of the last cycle's tasks. Left out, the shares are 0.05 and 1 for the built-in
+    backbone, and 0 for a remote model, which cannot be made to draw.
     """
 
     first: int = Field(24, ge=1)
     per_template: int = Field(14, ge=1)
     weak_extra: int = Field(10, ge=0)
     temperature: float = Field(1.0, ge=0)
-    explore: float = Field(0.05, ge=0, le=1)
-    first_explore: float = Field(1.0, ge=0, le=1)
+    explore: float | None = Field(None, ge=0, le=1)
+    first_explore: float | None = Field(None, ge=0, le=1)
     rewards: Literal["true", "shuffled"] = "true"  # "shuffled" is the control: outcomes are permuted among episodes
 
 
@@ -51,10 +55,29 @@ class ReportSettings(Record):
     seed_offset: int = Field(0, ge=0)  # fresh report seeds for a repetition
 
 
+class RemoteSettings(Record):
+    """How a remote model is reached, and what it takes. Keys come from the provider's environment variables and are
+    never kept.
+
+    timeout: seconds for one try. retries: further tries after a fault that may pass. tools: False for a model without
+    tool calls, which then gets the admissible actions in words. tool_choice: "required" where the server honours it.
+    leave_out: what the model is not sent; most providers take no seed.
+    """
+
+    api_base: str | None = None
+    timeout: float = Field(60.0, gt=0)
+    retries: int = Field(2, ge=0)
+    tools: bool = True
+    tool_choice: Literal["auto", "required"] = "auto"
+    leave_out: tuple[Literal["temperature", "seed"], ...] = ("seed",)
+
+
 class BenchSettings(Settings):
     """What any run needs: where to act, how many at a time, within which limits, with which seed."""
 
     seed: int = Field(0, ge=0)
+    model: str = ""
+    remote: RemoteSettings = RemoteSettings()
     suite: str = "miniwob"
     suite_options: dict[str, Any] = {}
     workers: int = Field(4, ge=1)
@@ -67,8 +90,6 @@ class RunSettings(BenchSettings):
     """`wisen run`: one model on tasks of a suite, nothing learned. `model` is a release of the workspace (empty: the
     present one), `uniform` (the random policy), or a LiteLLM name such as `openai/gpt-x`."""
 
-    model: str = ""
-    api_base: str | None = None
     split: Split = Split.REPORT
     per_template: int = Field(1, ge=1)
     offset: int = Field(0, ge=0)
@@ -78,12 +99,52 @@ class RunSettings(BenchSettings):
 
 
 class EvolveSettings(BenchSettings):
-    """`wisen evolve`; `--dry-run` prints them as resolved."""
+    """`wisen evolve`; `--dry-run` prints them as resolved.
+
+    `model` is empty for the built-in backbone, or a LiteLLM name. `trainer` is "rft" or "none", where only the memory
+    evolves; left out, the built-in backbone is trained and a remote model is not. `distiller` writes the memory items;
+    one that needs a language model writes with `writer`, or left out with the acting model.
+    """
 
     cycles: int = Field(3, ge=0)
+    trainer: Literal["", "rft", "none"] = ""
+    distiller: str = "extractive"
+    writer: str = ""
     tiny: TinyShape = TinyShape()
     warmup: WarmupSettings = WarmupSettings()
     collect: CollectSettings = CollectSettings()
     train: RFTSettings = RFTSettings()
     gate: GateSettings = GateSettings()
     report: ReportSettings = ReportSettings()
+
+    @property
+    def remote_model(self) -> bool:
+        return bool(self.model)
+
+    @property
+    def trains(self) -> bool:
+        return self.trainer == "rft" or (not self.trainer and not self.remote_model)
+
+    def exploration(self, cycle: int) -> float:
+        """The share of uniformly drawn actions in a cycle's collection, from 1."""
+        given = self.collect.first_explore if cycle == 1 else self.collect.explore
+        if given is not None:
+            return given
+        return 0.0 if self.remote_model else FIRST_EXPLORE if cycle == 1 else EXPLORE
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if not self.remote_model:
+            return self
+        if "/" not in self.model:
+            raise SettingsError(
+                f"evolve cannot start from {self.model!r}",
+                "leave --model out for the built-in backbone, or PROVIDER/NAME",
+            )
+        if self.trainer == "rft":
+            raise SettingsError(
+                f"{self.model} cannot be trained from here", "its weights are elsewhere: --trainer none"
+            )
+        if self.exploration(1) > 0 or self.exploration(2) > 0:
+            raise SettingsError(f"{self.model} cannot be made to act at random", "leave collect.explore out")
+        return self

@@ -21,26 +21,22 @@ from wisen.core.protocols import Distiller, Model, Suite
 from wisen.core.records import (
     Advanced,
     EpisodeRequest,
-    MemoryItem,
     MemoryMode,
-    Observation,
     Outcome,
     Phase,
     PhaseEnded,
     PhaseStarted,
     ProgressEvent,
-    Recall,
     Release,
     Task,
 )
-from wisen.core.store import Store
 from wisen.core.workspace import Workspace
 from wisen.environments import registry
-from wisen.evolution.settings import BenchSettings, EvolveSettings, RunSettings
-from wisen.memory.bank import Bank, Snapshot
+from wisen.evolution.settings import BenchSettings, EvolveSettings
+from wisen.memory.bank import Bank
 from wisen.memory.distillers import make_distiller
 from wisen.memory.index import ChromaIndex
-from wisen.memory.recall import RecallSettings, recall
+from wisen.memory.recall import SnapshotRecaller
 from wisen.models.embedder import MiniLM
 from wisen.models.uniform import UniformModel
 
@@ -53,27 +49,18 @@ class Stopped(Exception):
     """Work in a thread was asked to stop."""
 
 
-class SnapshotRecaller:
-    """Recall over one bank version."""
-
-    def __init__(self, snapshot: Snapshot, index: ChromaIndex, settings: RecallSettings) -> None:
-        self._snapshot, self._index, self._settings = snapshot, index, settings
-
-    async def recall(self, request: EpisodeRequest, observation: Observation) -> tuple[Recall, Sequence[MemoryItem]]:
-        found = await recall(request, observation, self._snapshot, self._index, settings=self._settings)
-        return found.recall, found.items
-
-
 class Workbench(Generic[S]):
     """Opened with `async with`; owns the workspace's lock meanwhile.
 
     `kind` and the settings name the run. What may differ between a run and its continuation stays out of its identity:
-    how many cycles, how many workers.
+    how many cycles, how many workers, where a remote model is reached.
     """
 
     def __init__(self, kind: str, settings: S, workspace: Workspace, on_event: Callable[[ProgressEvent], None]) -> None:
         self.settings, self.workspace, self.emit = settings, workspace, on_event
-        self.identity = settings.model_dump(mode="json", exclude={"cycles", "workers"})
+        self.identity = settings.model_dump(
+            mode="json", exclude={"cycles": True, "workers": True, "remote": {"api_base", "timeout", "retries"}}
+        )
         self.run_id = content_id(kind, self.identity)
         self.harness = harness_version(**settings.episode.model_dump())
         self.stopping = threading.Event()
@@ -84,13 +71,13 @@ class Workbench(Generic[S]):
     async def __aenter__(self) -> Self:
         try:
             self._stack.enter_context(self.workspace.lock())
-            self.store = self._stack.enter_context(Store.open(self.workspace.store_url))
+            self.store = self._stack.enter_context(self.workspace.open_store())
             self.suite: Suite = registry.create(self.settings.suite, **self.settings.suite_options)
             self._stack.push_async_callback(self.suite.stop)
             self.bank = Bank(self.store)
             self.embedder = MiniLM()
-            self.index = ChromaIndex(self.embedder, path=self.workspace.index)
-            self.distiller: Distiller = make_distiller("extractive")
+            self.index = ChromaIndex.of(self.workspace, self.embedder)
+            self.distiller = self._distiller()
         except BaseException:
             await self._stack.aclose()
             raise
@@ -130,10 +117,12 @@ class Workbench(Generic[S]):
         if "/" in name:
             from wisen.models.remote import LiteLLMModel
 
-            base = self.settings.api_base if isinstance(self.settings, RunSettings) else None
-            return LiteLLMModel(name, api_base=base)
+            return LiteLLMModel(name, **self.settings.remote.model_dump())
         known = ", ".join([RANDOM_POLICY, *(checkpoint.name for checkpoint in self.store.checkpoints())])
         raise SettingsError(f"there is no model {name!r}", f"one of {known}, or PROVIDER/NAME for a remote one")
+
+    def _distiller(self) -> Distiller:
+        return make_distiller("extractive")
 
     def request(
         self,
@@ -240,3 +229,7 @@ class Workbench(Generic[S]):
 
 class Bench(Workbench[EvolveSettings]):
     """The workbench of `wisen evolve`."""
+
+    def _distiller(self) -> Distiller:
+        writer = self.settings.writer or self.settings.model
+        return make_distiller(self.settings.distiller, self.model(writer) if writer else None)

@@ -6,7 +6,7 @@ import os
 import random
 import sys
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Literal
 
 from wisen.core.errors import ModelFault, SettingsError
 from wisen.core.protocols import Capability
@@ -26,8 +26,9 @@ class LiteLLMModel:
     api_base: the provider's address, where it is not the usual one. api_key: else the provider's environment variable.
     timeout: seconds for one try. retries: further tries after a fault that may pass; they wait `backoff` seconds,
     doubled each time, with jitter, or as long as the provider asks. tools: False where the model has no tool calls.
-    leave_out: of "temperature" and "seed", those that the model does not take and may run without (a seeded request to
-    a model without seeds is an error otherwise). Raises `SettingsError` for values outside their range.
+    tool_choice: "required" makes it call one, where the provider can; "auto", the providers' own default, is not sent.
+    leave_out: of "temperature" and "seed", those that the model does not take and may run without; the seed is left out
+    unless you say otherwise, since most providers take none. Raises `SettingsError` for values outside their range.
     """
 
     def __init__(
@@ -40,7 +41,8 @@ class LiteLLMModel:
         retries: int = 2,
         backoff: float = 0.5,
         tools: bool = True,
-        leave_out: Collection[str] = (),
+        tool_choice: Literal["auto", "required"] = "auto",
+        leave_out: Collection[str] = ("seed",),
     ) -> None:
         if not name.strip():
             raise SettingsError("the remote model has no name", "give its LiteLLM name, such as openai/gpt-4o-mini")
@@ -55,6 +57,7 @@ class LiteLLMModel:
         self._retries = retries
         self._backoff = backoff
         self._tools = tools
+        self._tool_choice = tool_choice
         self._leave_out = frozenset(leave_out)
         self._price_known = True
 
@@ -112,6 +115,8 @@ class LiteLLMModel:
         }
         if request.tools:
             fields["tools"] = to_tools(request.tools)
+            if self._tool_choice != "auto":
+                fields["tool_choice"] = self._tool_choice
         if request.seed is not None:
             fields["seed"] = request.seed
         if self._api_base is not None:

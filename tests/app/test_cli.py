@@ -259,4 +259,7 @@ def test_flags_that_are_not_given_settle_nothing(monkeypatch: pytest.MonkeyPatch
     calls: list[tuple[Any, ...]] = []
     monkeypatch.setattr(evolve, "run_evolve", recorded(calls))
     assert invoke("evolve").exit_code == 0
-    assert calls[0][:4] == (Path(".wisen"), None, [], {"cycles": None, "seed": None, "suite": None})
+    flags = calls[0][3]
+    assert calls[0][:3] == (Path(".wisen"), None, [])
+    assert {"cycles", "seed", "suite", "model", "trainer"} <= set(flags)
+    assert all(value in (None, {}) for value in flags.values())

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -120,8 +121,10 @@ def test_the_draw_depends_on_the_row_and_the_seed(codec: Codec) -> None:
 
     assert options(row, 1) == options(row, 1)
     assert len({options(row, seed) for seed in range(6)}) > 3
-    later = Row(row.ids, row.trained, row.allowed, "t", trajectory_id=row.trajectory_id, step=5, request=request)
-    assert options(later, 1) != options(row, 1)
+    elsewhere = replace(row, trajectory_id="traj-of-another-run", step=5)
+    assert options(elsewhere, 1) == options(row, 1)
+    longer = row_of(codec, request.model_copy(update={"messages": request.messages * 2}), choice)
+    assert options(longer, 1) != options(row, 1)
 
 
 def test_made_up_names_are_no_labels_that_were_there(codec: Codec) -> None:
