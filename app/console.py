@@ -13,7 +13,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from wisen.app.report import words
+from wisen.app.report import figures, gates, roles, words
 from wisen.core.records import (
     Advanced,
     ArmResult,
@@ -43,23 +43,23 @@ def print_report(report: RunReport, console: Console) -> None:
     if report.gates:
         console.print(_gates(report, console))
     for gate in report.gates:
-        _say(console, f"{words.name_of(report, gate.candidate_id)}: {gate.reason or words.gate_why(gate)}")
+        _say(console, f"{roles.name_of(report, gate.candidate_id)}: {gates.why(gate)}")
     if not report.gates:
         _say(console, "No gate was held.")
-    _say(console, f"\nMemory: {words.count(report.bank_size, 'item')} in the bank", "bold")
+    _say(console, f"\nMemory: {figures.count(report.bank_size, 'item')} in the bank", "bold")
     if report.best_items or report.worst_items:
         console.print(_items(report, console))
     _say(console, words.memory_remark(report))
 
 
 def _arms(report: RunReport, console: Console) -> Table:
-    release = words.release_arm(report)
+    release = roles.release_arm(report)
     table = _table(console, ("Arm", "left"), ("Solved", "left"), ("Release minus", "left"))
     for heading in ("Mean\nsteps", "Tasks/\nseeds"):
         table.add_column(heading, justify="right", no_wrap=True, overflow="fold")
 
     def row(arm: ArmResult) -> tuple[str, ...]:
-        solved = f"{words.number(arm.success.mean):>3} {words.share_interval(arm.success)}"
+        solved = f"{figures.number(arm.success.mean):>3} {figures.share_interval(arm.success)}"
         return arm.label, solved, _difference(arm.versus), f"{arm.mean_steps:.1f}", f"{arm.tasks}/{arm.seeds}"
 
     for arm in report.arms:
@@ -75,14 +75,14 @@ def _gates(report: RunReport, console: Console) -> Table:
         table.add_column(heading, justify="right", no_wrap=True, overflow="fold")
 
     def row(gate: GateDecision) -> tuple[str, ...]:
-        n = words.tally(gate)
+        n = gates.tally(gate)
         return (
-            words.name_of(report, gate.candidate_id),
-            words.ANSWERS[gate.answer],
+            roles.name_of(report, gate.candidate_id),
+            gates.ANSWERS[gate.answer],
             f"{n['wins']}/{n['losses']}/{n['both'] + n['neither']}",
             _difference(gate.difference),
-            words.points(gate.lower_bound),
-            words.probability(gate.p_value),
+            figures.points(gate.lower_bound),
+            figures.probability(gate.p_value),
         )
 
     for gate in report.gates:
@@ -117,7 +117,7 @@ def _table(console: Console, *columns: tuple[str, str]) -> Table:
 
 
 def _difference(interval: Interval | None) -> str:
-    return "" if interval is None else f"{words.points(interval.mean):>3} {words.point_interval(interval)}"
+    return "" if interval is None else f"{figures.points(interval.mean):>3} {figures.point_interval(interval)}"
 
 
 def _cells(console: Console, texts: tuple[str, ...]) -> tuple[Text, ...]:
@@ -126,7 +126,7 @@ def _cells(console: Console, texts: tuple[str, ...]) -> tuple[Text, ...]:
 
 def _safe(console: Console, text: str) -> str:
     """Without markup, control characters, or what the terminal's encoding lacks."""
-    return words.plain(text).encode(console.encoding, "replace").decode(console.encoding)
+    return figures.plain(text).encode(console.encoding, "replace").decode(console.encoding)
 
 
 def _say(console: Console, text: str, style: str = "") -> None:
@@ -229,7 +229,7 @@ class Progress:
         phase = self._phases.pop(event.phase, None)
         if self._bars is not None and phase is not None and phase.bar is not None:
             self._bars.remove_task(phase.bar)
-        took = f"done in {words.duration(event.seconds)}"
+        took = f"done in {figures.duration(event.seconds)}"
         title = phase.title if phase else event.phase
         self._line(f"{title}: {took}" + (f". {event.summary}" if event.summary else ""))
 

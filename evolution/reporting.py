@@ -24,7 +24,7 @@ from wisen.memory.credit import credit
 
 LISTED_ITEMS = 5
 LEAST_APPEARANCES = 10  # below this a normal interval means nothing
-LEAKAGE_GUARD = "same task: no item is recalled on a task that it stems from, and report tasks are never learned from"
+LEAKAGE_GUARD = "no item is recalled on a task that it stems from, and report tasks are never learned from"
 VERSIONED = ("wisen", "torch", "transformers", "langgraph", "chromadb", "playwright", "miniwob")
 
 
@@ -83,12 +83,13 @@ def _arms(bench: Bench, first: Release, final: Release, offers: bool) -> list[tu
             arms[-1] = ("release", f"release {final.name} ({model}, nothing promoted)", final, MemoryMode.OFF)
         return [random_policy, *arms] if offers else arms
     memory_only = bench.release("memory-only", first.model, final.bank_version)
+    model = "untrained model (warm-up only)" if final.model == first.model else "trained model"
     return [
         random_policy,
         ("untrained", "untrained model (warm-up only)", first, MemoryMode.OFF),
         ("untrained-memory", "untrained model (warm-up only) + memory", memory_only, MemoryMode.FROZEN),
-        ("trained", "trained model, no memory", final, MemoryMode.OFF),
-        ("release", f"release {final.name} (trained model + memory)", final, MemoryMode.FROZEN),
+        ("trained", f"{model}, no memory", final, MemoryMode.OFF),
+        ("release", f"release {final.name} ({model} + memory)", final, MemoryMode.FROZEN),
     ]
 
 

@@ -1,6 +1,6 @@
 """The learning curve's data, shared by the PNG and the page."""
 
-from wisen.app.report.words import baseline_arm
+from wisen.app.report.roles import BASES, RANDOM, tried
 from wisen.core.records import ArmResult, CurvePoint, Interval, RunReport
 
 
@@ -12,9 +12,11 @@ def present_release(points: tuple[CurvePoint, ...]) -> tuple[tuple[int, Interval
     return (start, *((point.cycle, point.candidate if point.promoted else point.incumbent) for point in points))
 
 
+def candidates(report: RunReport) -> tuple[CurvePoint, ...]:
+    """The cycles that had a candidate."""
+    return tuple(point for point in report.curve if tried(report, point))
+
+
 def references(report: RunReport) -> tuple[ArmResult, ...]:
     """Arms drawn as dashed lines. They were played on the report panel, not on the gate panel: label them so."""
-    random = [arm for arm in report.arms if "random" in f"{arm.name} {arm.label}".lower()]
-    base = baseline_arm(report)
-    untrained = [base] if base and "untrained" in f"{base.name} {base.label}".lower() else []
-    return tuple(random[:1] + untrained)
+    return tuple(arm for name in (RANDOM, *BASES) for arm in report.arms if arm.name == name)

@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from wisen.app.report import views, words
+from wisen.app.report import figures, gates, roles, views, words
 from wisen.core.records import RunReport
 
 
@@ -17,23 +17,27 @@ def render_html(report: RunReport, *, artifacts: Path) -> str:
 
     Text of pages, tasks, models and items is hostile: Jinja escapes all of it, control and direction characters are
     made visible, and a content security policy forbids scripts and requests even so."""
-    release = words.release_arm(report)
+    release = roles.release_arm(report)
     return (
         _environment()
         .get_template("report.html.j2")
         .render(
             report=report,
             release=release,
-            base=words.baseline_arm(report),
+            base=roles.baseline_arm(report),
             families=views.families(report),
             family_count=len(release.families) if release else 0,
             arm_span=views.span(arm.versus for arm in report.arms),
             item_span=views.span(credit.lift for credit in (*report.best_items, *report.worst_items)),
+            slots=any("<1>" in credit.item.text for credit in (*report.best_items, *report.worst_items)),
             curve=views.curve(report),
             showcases=[views.showcase(shown, artifacts) for shown in report.showcases],
             settings=json.dumps(report.settings, indent=2, ensure_ascii=False, default=str),
-            w=words,
+            f=figures,
+            g=gates,
+            r=roles,
             v=views,
+            w=words,
         )
     )
 
@@ -51,4 +55,4 @@ def _environment() -> Environment:
 
 
 def _finalize(value: Any) -> Any:
-    return value if isinstance(value, Markup) or not isinstance(value, str) else words.visible(value)
+    return value if isinstance(value, Markup) or not isinstance(value, str) else figures.visible(value)

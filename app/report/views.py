@@ -1,16 +1,19 @@
 """What the template shows, worked out beforehand: the template holds wording and layout, no logic of its own."""
 
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wisen.app.report.curve import present_release, references
+from wisen.app.report.curve import candidates, present_release, references
+from wisen.app.report.figures import count, percent, share_interval, shortened
 from wisen.app.report.images import screenshot_uri
-from wisen.app.report.words import percent, release_arm, share_interval, tally
+from wisen.app.report.roles import release_arm
 from wisen.core.records import (
     ArmResult,
     CurvePoint,
+    EpisodeEnd,
     GateDecision,
     Interval,
     MemoryItem,
@@ -24,7 +27,14 @@ from wisen.core.records import (
 )
 
 TEXT_LIMIT = 3_000  # characters of one observation
+REPLY_LIMIT = 1_500  # characters of one reply
 OPTIONS_OPEN = 6  # options listed before the rest is folded away
+_ENDS = {
+    EpisodeEnd.TERMINATED: "",
+    EpisodeEnd.STEP_LIMIT: ", stopped at the limit of steps",
+    EpisodeEnd.REPEATED: ", stopped for doing the same again and again",
+    EpisodeEnd.FAILED: ", broken off by a fault",
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,7 @@ class StepView:
     explored: bool
     reply: str
     result: str
+    pictured: bool  # whether a screenshot was taken, be it missing now
     image: str | None
 
 
@@ -60,7 +71,7 @@ class ShowcaseView:
 
 @dataclass(frozen=True)
 class FamilyRow:
-    family: str
+    family: str  # without what all families' names begin with
     shares: tuple[float | None, ...]  # one per arm of `heat_arms`
 
 
@@ -104,7 +115,9 @@ def families(report: RunReport) -> tuple[FamilyRow, ...]:
     release = release_arm(report)
     names = {family for arm in report.arms for family in arm.families}
     order = sorted(names, key=lambda family: (-(release.families.get(family, 0.0) if release else 0.0), family))
-    return tuple(FamilyRow(name, tuple(arm.families.get(name) for arm in heat_arms(report))) for name in order)
+    shared = f"{report.suite}/"
+    cut = len(shared) if all(name.startswith(shared) for name in names) else 0
+    return tuple(FamilyRow(name[cut:], tuple(arm.families.get(name) for arm in heat_arms(report))) for name in order)
 
 
 def gate_families(gate: GateDecision) -> tuple[GateFamily, ...]:
@@ -125,11 +138,6 @@ def span(intervals: Iterable[Interval | None], extra: Iterable[float] = ()) -> f
     return max(0.1, math.ceil(max([*reach, *(abs(value) for value in extra)], default=0.1) * 10 - 1e-9) / 10)
 
 
-def gate_shares(gate: GateDecision) -> dict[str, float]:
-    """`tally` in shares of the panel."""
-    return {name: value / max(1, len(gate.outcomes)) for name, value in tally(gate).items()}
-
-
 def curve(report: RunReport) -> CurveView:
     release = present_release(report.curve)
     first, last = (release[0][0], release[-1][0]) if release else (0, 1)
@@ -146,7 +154,7 @@ def curve(report: RunReport) -> CurveView:
         release=tuple(mark(cycle, success, f"present release after cycle {cycle}") for cycle, success in release),
         candidates=tuple(
             mark(point.cycle + 0.1, point.candidate, f"candidate of cycle {point.cycle}", point.promoted)
-            for point in report.curve
+            for point in candidates(report)
         ),
         references=tuple((100 * (1 - arm.success.mean), arm) for arm in references(report)),
         ticks=tuple((x(cycle), cycle) for cycle, _ in release),
@@ -171,7 +179,8 @@ def showcase(shown: Showcase, workspace: Path) -> ShowcaseView:
         ]
     )
     words = {True: "solved", False: "not solved", None: "undecided"}
-    outcome = f"{words[trajectory.success]} ({trajectory.end.value.replace('_', ' ')}, reward {trajectory.reward:g})"
+    steps = f" in {count(len(trajectory.steps), 'step')}" if trajectory.steps else ""
+    outcome = f"{words[trajectory.success]}{steps}{_ENDS[trajectory.end]}"
     return ShowcaseView(
         showcase=shown,
         memory=_memory(shown, len(ids)),
@@ -185,12 +194,13 @@ def showcase(shown: Showcase, workspace: Path) -> ShowcaseView:
 def _memory(shown: Showcase, items: int) -> str:
     recall = shown.recall
     if items:
-        return f"{items} of {recall.eligible} eligible items shown to the model" if recall else f"{items} items shown"
+        of = f" of {recall.eligible:,}" if recall else ""
+        return f"{items}{of} items shown to the model:"
     if recall is None:
         return "off in this episode"
     if recall.arm == "off":
         return "held out for this whole episode"
-    return f"on, but none of {recall.eligible} eligible items was shown"
+    return f"on, but none of {count(recall.eligible, 'item')} was shown"
 
 
 def _last(steps: tuple[Step, ...]) -> Observation | None:
@@ -210,10 +220,17 @@ def _step(step: Step, workspace: Path) -> StepView:
         options=tuple(shown),
         more_options=tuple(option for option in options[OPTIONS_OPEN:] if not option.taken),
         explored=bool(call and call.reply.choice and call.reply.choice.explored),
-        reply="" if options or call is None else call.reply.text,
+        reply="" if options or call is None else shortened(_reply(call), REPLY_LIMIT),
         result=_result(step.result),
+        pictured=any(artifact.kind == "screenshot" for artifact in step.observation.artifacts),
         image=screenshot_uri(step.observation, workspace),
     )
+
+
+def _reply(call: ModelCall) -> str:
+    """What a model said that chooses from no list: words, tool calls, or both."""
+    calls = [f"{one.name} {json.dumps(one.arguments, ensure_ascii=False)}" for one in call.reply.tool_calls]
+    return "\n".join([call.reply.text, *calls]).strip()
 
 
 def _options(call: ModelCall | None) -> list[OptionView]:
@@ -238,7 +255,8 @@ def _result(result: StepResult) -> str:
         words.append("cut off at the limit")
     else:
         words.append("the task goes on")
-    words.append(f"reward {result.reward:g}")
+    if result.reward:
+        words.append(f"reward {result.reward:g}".replace("-", "−"))
     if result.violation:
         words.append(f"violation: {result.violation}")
     return ", ".join(words)

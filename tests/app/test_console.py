@@ -8,10 +8,10 @@ from datetime import datetime
 import pytest
 from rich.console import Console
 
-from tests.support.report_variants import HOSTILE, empty, hostile
+from tests.support.report_variants import HOSTILE, empty, hostile, memory_only, nothing_promoted
 from tests.support.sample_report import sample_report
 from wisen.app.console import Progress, print_report
-from wisen.app.report import words
+from wisen.app.report import figures, roles
 from wisen.core.records import Advanced, Note, PhaseEnded, PhaseStarted, RunReport
 
 
@@ -33,9 +33,9 @@ def test_console_has_every_arm_on_one_line_within_80_columns(report: RunReport, 
     assert max(map(len, lines)) <= 80
     for arm in report.arms:
         row = next(line for line in lines if line.strip().startswith(arm.label) and "130/10" in line)
-        assert f"{words.number(arm.success.mean)} [" in row
+        assert f"{figures.number(arm.success.mean)} [" in row
     for gate in report.gates:
-        assert any(words.name_of(report, gate.candidate_id) in line and "[" in line for line in lines)
+        assert any(roles.name_of(report, gate.candidate_id) in line and "[" in line for line in lines)
     assert "Type the password into both fields" in printed
     assert ("───" in printed) is terminal
 
@@ -44,6 +44,16 @@ def test_console_shows_foreign_text_as_text(report: RunReport) -> None:
     printed = _printed(hostile(report, HOSTILE + "[bold]x[/bold][/nonsense]"))
     assert "\x1b" not in printed and "\u202e" not in printed
     assert "[/nonsense]" in printed.replace("\n", "")
+
+
+def test_console_says_what_kind_of_run_it_was(report: RunReport) -> None:
+    remote = " ".join(_printed(memory_only(report)).split())
+    assert "Training: none. The model, openai/gpt-5-mini, is unchanged" in remote
+    assert "train" not in remote.replace("Training: none", "").lower()
+    assert "1 cycle brought nothing new to try, so it had no gate" in remote
+    kept = " ".join(_printed(nothing_promoted(report)).split())
+    assert "Nothing was promoted: the run ends with the release that it began with" in kept
+    assert "r2: Not promoted: the candidate was not ahead (" in kept
 
 
 def test_console_takes_an_ascii_terminal_and_an_empty_report(report: RunReport) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 import os
 import re
 from html.parser import HTMLParser
@@ -10,9 +11,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.support.report_variants import HOSTILE, empty, hostile
+from tests.support.report_variants import HOSTILE, empty, hostile, memory_only, nothing_promoted, nothing_tried
 from tests.support.sample_report import sample_report
-from wisen.app.report import learning_curve, render_html, views, words
+from wisen.app.report import figures, gates, learning_curve, read_report, render_html, roles, views, words
+from wisen.core.errors import StoreError
 from wisen.core.records import (
     Artifact,
     GateAnswer,
@@ -96,13 +98,13 @@ def test_page_has_every_arm_family_gate_item_and_step(html: str, report: RunRepo
     text = Page(html).text
     for arm in report.arms:
         assert arm.label in text
-        assert f"{words.percent(arm.success.mean)} {words.share_interval(arm.success)}".replace("\u00a0", " ") in (
+        assert f"{figures.percent(arm.success.mean)} {figures.share_interval(arm.success)}".replace("\u00a0", " ") in (
             text.replace("\u00a0", " ")
         )
     for family in report.arms[0].families:
         assert family in text
     for gate in report.gates:
-        assert re.sub(r"\s+", " ", words.gate_why(gate)) in text
+        assert re.sub(r"\s+", " ", gates.why(gate)) in text
         assert all(outcome.task_id in text for outcome in gate.outcomes)
     for credit in (*report.best_items, *report.worst_items):
         assert credit.item.title in text and credit.item.content.split("  ")[0] in text
@@ -149,7 +151,7 @@ def test_screenshots_outside_the_workspace_or_of_another_kind_are_not_read(repor
 
 
 def test_missing_screenshots_are_said_to_be_missing(report: RunReport, tmp_path: Path) -> None:
-    assert "No screenshot." in render_html(report, artifacts=tmp_path)
+    assert "The screenshot is missing." in render_html(report, artifacts=tmp_path)
 
 
 def test_empty_report_says_what_is_missing(report: RunReport, folder: Path) -> None:
@@ -175,27 +177,101 @@ def test_headline_claims_no_more_than_the_interval(report: RunReport, low: float
     interval = Interval(mean=(low + high) / 2, low=low, high=high)
     arms = tuple(arm.model_copy(update={"versus": interval}) if arm.versus else arm for arm in report.arms)
     sentence = words.headline(report.model_copy(update={"arms": arms}))
-    assert "untrained model 26" in sentence and "130\u00a0report tasks" in sentence
+    assert "the untrained model 26" in sentence and "130\u00a0report tasks" in sentence
     assert sentence.endswith(ending)
 
 
-def test_nothing_promoted_is_said(report: RunReport, folder: Path) -> None:
-    kept = report.model_copy(update={"gates": report.gates[1:]})
-    assert "Nothing was promoted in 2\u00a0gates" in render_html(kept, artifacts=folder)
+def test_nothing_promoted_is_the_first_thing_said(report: RunReport, folder: Path) -> None:
+    kept = nothing_promoted(report)
+    assert words.headline(kept).startswith("Nothing was promoted: the run ends with the release that it began with")
+    text = Page(render_html(kept, artifacts=folder)).text
+    assert "Nothing was promoted in 3 gates" in text.replace("\u00a0", " ")
+    assert "What memory adds" not in text and "What training adds" not in text  # nothing entered that could add
+    assert text.count("same tasks solved") == 3
+
+
+def test_findings_take_training_and_memory_apart(report: RunReport) -> None:
+    lines = " ".join(words.findings(report)).replace("\u00a0", " ")
+    arms = {arm.name: arm for arm in report.arms}
+    for name, gain in (("trained", "What memory adds"), ("untrained-memory", "What training adds")):
+        versus = arms[name].versus
+        assert versus is not None
+        assert f"{gain}: {figures.difference(versus)}".replace("\u00a0", " ") in lines
+
+
+def test_a_run_that_only_gathers_memory_never_speaks_of_training(report: RunReport, folder: Path) -> None:
+    remote = memory_only(report)
+    text = Page(render_html(remote, artifacts=folder)).text.replace("\u00a0", " ")
+    assert "Training: none. The model, openai/gpt-5-mini, is unchanged; only its memory evolved." in text
+    assert len(re.findall(r"train|warm", text.replace("Training: none.", ""), re.IGNORECASE)) == text.count('"trainer"')
+    assert "the same model without memory" in words.headline(remote)
+    assert "1 cycle brought nothing new to try" in text and "so no candidate, in cycle 2." in text
+    assert "The model answered:" in text and 'act {"action":' in text and "screenshot" not in text
+    assert [point.cycle for point in roles.untried(remote)] == [2]
+    trained = Page(render_html(report, artifacts=folder)).text
+    assert "Training rows" in trained and "Training: none" not in trained
+
+
+def test_a_run_without_anything_to_try_says_so(report: RunReport, folder: Path) -> None:
+    text = Page(render_html(nothing_tried(report), artifacts=folder)).text.replace("\u00a0", " ")
+    assert "Nothing was promoted" in text and "3 cycles brought nothing new to try" in text
+    assert "No cycle brought anything new to try" in text and "candidate, " not in text.split("Learning, cycle")[1]
+    assert learning_curve(nothing_tried(report)).startswith(b"\x89PNG")
+
+
+def test_report_is_read_back_or_refused_in_one_line(report: RunReport, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    report = report.model_copy(update={"showcases": report.showcases[:2]})  # the third holds a minus infinity: not JSON
+    path.write_text(report.model_dump_json())
+    assert read_report(path) == report
+    older = report.model_dump(mode="json") | {"mood": "good"}
+    del older["leakage_guard"]
+    for text, problem in (
+        (json.dumps(older), "another version of wisen (leakage_guard: Field required and 1 more)"),
+        (report.model_dump_json()[:-100], "not whole JSON"),
+        ("[]", "another version"),
+        ("", "not whole JSON"),
+    ):
+        path.write_text(text)
+        with pytest.raises(StoreError, match=re.escape(problem)) as caught:
+            read_report(path)
+        assert "wisen evolve" in caught.value.hint and "\n" not in str(caught.value)
+    for place in (tmp_path, tmp_path / "missing.json"):
+        with pytest.raises(StoreError, match="cannot be read"):
+            read_report(place)
+
+
+def test_text_has_contrast_in_both_schemes() -> None:
+    """WCAG 2 AA: 4.5 to 1 for text on any ground that it stands on."""
+    style = (Path(views.__file__).parent / "templates" / "style.css").read_text()
+    light, dark = (
+        dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", style, re.S)[:2]
+    )
+
+    def luminance(color: str) -> float:
+        parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for scheme in (light, dark):
+        pairs = [(text, ground) for text in ("ink", "muted", "blue", "rust") for ground in ("paper", "panel")]
+        for text, ground in [*pairs, ("ink", "bar")]:
+            low, high = sorted((luminance(scheme[text]), luminance(scheme[ground])))
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)
 
 
 def test_gate_words_follow_the_figures(report: RunReport) -> None:
     promote, unsure, keep = report.gates
-    assert words.gate_why(promote).startswith("Promoted: the lower bound")
-    assert "is above 0 and" in words.gate_why(promote) and "is at most α" in words.gate_why(promote)
-    assert "is not above 0" in words.gate_why(unsure) and "410\u00a0tasks would decide" in words.gate_why(unsure)
-    assert "did worse" in words.gate_why(keep)
-    n = words.tally(keep)
+    assert gates.why(promote).startswith("Promoted: both tests passed: the lower bound")
+    assert "is above 0, and" in gates.why(promote) and "is at most α" in gates.why(promote)
+    assert "is not above 0" in gates.why(unsure) and "410\u00a0tasks would decide" in gates.why(unsure)
+    assert gates.why(keep).startswith("Not promoted: the candidate was not ahead (")
+    n = gates.tally(keep)
     assert n["wins"] < n["losses"] and sum(n.values()) == len(keep.outcomes)
     odd = keep.model_copy(update={"answer": GateAnswer.PROMOTE})
-    assert words.gate_why(odd).startswith("Promoted, although")
-    assert "use 3 of at most 20" in words.gate_budget(keep)
-    assert "use 3 of this panel" in words.gate_budget(keep.model_copy(update={"uses": None}))
+    assert gates.why(odd).startswith("Promoted, although")
+    assert "use 3 of at most 20" in gates.budget(keep)
+    assert "use 3 of this panel" in gates.budget(keep.model_copy(update={"uses": None}))
 
 
 @pytest.mark.parametrize(
@@ -203,18 +279,18 @@ def test_gate_words_follow_the_figures(report: RunReport) -> None:
     [(0.43, "+43"), (-0.02, "−2"), (0.004, "+0.4"), (-0.0004, "−0.04"), (0.0, "0"), (-0.0, "0"), (0.0095, "+1")],
 )
 def test_points_never_lose_their_sign(value: float, text: str) -> None:
-    assert words.points(value) == text
+    assert figures.points(value) == text
 
 
 def test_shares_and_probabilities_are_not_rounded_to_certainty() -> None:
-    assert words.number(0.997) == "99.7" and words.number(1.0) == "100" and words.number(0.002) == "0.2"
-    assert words.probability(5e-12) == "5e-12" and words.probability(0.9988) == "> 0.99"
+    assert figures.number(0.997) == "99.7" and figures.number(1.0) == "100" and figures.number(0.002) == "0.2"
+    assert figures.probability(5e-12) == "5e-12" and figures.probability(0.9988) == "> 0.99"
 
 
 def test_learning_curve_is_a_picture_that_says_something(report: RunReport) -> None:
     picture = learning_curve(report)
     image = Image.open(io.BytesIO(picture))
-    assert image.format == "PNG" and image.size == (900, 500)
+    assert image.format == "PNG" and image.size == (960, 600)
     assert len(image.convert("RGB").getcolors(1_000_000) or []) > 20
     assert learning_curve(report) == picture
     flat = report.model_copy(update={"curve": report.curve[:1]})
@@ -230,13 +306,18 @@ def test_learning_curve_takes_formula_signs_and_an_empty_run(report: RunReport) 
 
 @pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM.exists(), reason="no headless Chromium here")
-@pytest.mark.parametrize("kind", ["sample", "hostile", "empty"])
+@pytest.mark.parametrize("kind", ["sample", "hostile", "empty", "memory-only"])
 def test_no_page_scrolls_sideways_and_none_asks_for_anything(
     report: RunReport, folder: Path, tmp_path: Path, kind: str
 ) -> None:
     from playwright.sync_api import sync_playwright
 
-    records = {"sample": report, "hostile": hostile(report, HOSTILE + "W" * 600), "empty": empty(report)}
+    records = {
+        "sample": report,
+        "hostile": hostile(report, HOSTILE + "W" * 600),
+        "empty": empty(report),
+        "memory-only": memory_only(report),
+    }
     path = tmp_path / "report.html"
     path.write_text(render_html(records[kind], artifacts=folder), encoding="utf-8")
     flags = [

@@ -17,6 +17,7 @@ from wisen.core.workspace import Workspace
 from wisen.environments import registry
 from wisen.evolution.evolve import evolve
 from wisen.evolution.settings import EvolveSettings
+from wisen.memory.bank import Bank
 
 MODEL = "openai/obedient"
 SETTINGS: dict[str, Any] = {
@@ -88,6 +89,41 @@ async def test_a_remote_model_evolves_by_its_memory_alone(tmp_path: Path) -> Non
     assert asked == sum(len(one.steps) for one in played if one.arm != "random")
     assert without_time(again) == without_time(report)
     assert any(one.phase is Phase.COLLECT and one.arm == "collect-2" for one in played)
+
+
+LESSON = {
+    "title": "Stopping",
+    "when_to_use": "the task says to make it stop",
+    "when_not": "a colour is named",
+    "content": 'press lever "red"',
+}
+
+
+class Writing(Obedient):
+    """Writes a lesson when it is asked to distil, and breaks its JSON the first time."""
+
+    def _next(self, body: dict[str, Any], key: str) -> Answer:
+        if "Possible actions" in body["messages"][-1]["content"]:
+            return super()._next(body, key)
+        again = body["messages"][-2]["role"] == "assistant"
+        return reply(json.dumps({"items": [LESSON]}) if again else '{"items": [')
+
+
+@pytest.mark.usefixtures("levers")
+async def test_a_remote_model_writes_its_own_memory(tmp_path: Path) -> None:
+    small = {"collect": {"first": 2}, "gate": {"per_template": 2}, "report": {"per_template": 1}}
+    with Writing() as server:
+        await evolve(settings(server, cycles=1, distiller="reasoningbank", **small), Workspace(tmp_path))
+    with Store.open(Workspace(tmp_path).store_url) as store:
+        items = Bank(store).snapshot().items.values()
+    assert {item.author.distiller for item in items} == {"reasoningbank"}
+    assert {item.author.model for item in items} == {MODEL}
+    assert {item.title for item in items} == {"Stopping"}
+
+
+async def test_the_built_in_backbone_cannot_write_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="needs a language model"):
+        await evolve(load(EvolveSettings, overrides={"distiller": "reasoningbank"}), Workspace(tmp_path))
 
 
 @pytest.mark.usefixtures("levers")

@@ -43,7 +43,7 @@ FAMILIES = {
     "enter-password": (0.1, 0.1, 0.95),
 }
 SEEDS = 10
-NAMES = {"rel-0": "untrained", "rel-1": "cycle-1", "rel-2": "cycle-2", "rel-3": "cycle-3"}
+NAMES = {"rel-0": "r0", "rel-1": "r1", "rel-2": "r2", "rel-3": "r3"}
 
 
 def wilson(successes: int, n: int) -> Interval:
@@ -74,9 +74,9 @@ def _arms() -> tuple[ArmResult, ...]:
     arms = {
         "random": ("random policy", _play({f: r[0] for f, r in FAMILIES.items()}, 1), 5.1),
         "untrained": ("untrained model", _play({f: r[1] for f, r in FAMILIES.items()}, 2), 4.6),
-        "untrained_memory": ("untrained model + memory", _play({f: r[1] for f, r in FAMILIES.items()}, 3), 4.5),
+        "untrained-memory": ("untrained model + memory", _play({f: r[1] for f, r in FAMILIES.items()}, 3), 4.5),
         "trained": ("trained model, no memory", _play(trained, 4), 2.9),
-        "release": ("release (trained model + memory)", _play(trained, 5), 2.8),
+        "release": ("release r1 (trained model + memory)", _play(trained, 5), 2.8),
     }
     release = _flat(arms["release"][1])
     return tuple(
@@ -254,7 +254,7 @@ def sample_report(folder: Path) -> RunReport:
         command="wisen evolve --seed 7 --cycles 3",
         settings={"seed": 7, "cycles": 3, "suite": "miniwob", "gate": {"per_template": 8, "uses": 20}},
         suite="miniwob",
-        release_name="cycle-1",
+        release_name="r1",
         arms=_arms(),
         curve=_curve(gates),
         gates=gates,
