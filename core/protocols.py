@@ -20,6 +20,7 @@ from wisen.core.records import (
     Observation,
     Split,
     StepResult,
+    SuiteCard,
     Task,
     Trajectory,
     Verdict,
@@ -87,7 +88,8 @@ class Suite(Protocol):
     def name(self) -> str: ...
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
-        """`per_template` tasks of each template of the suite, seeds counted from `offset` in the split's own range."""
+        """`per_template` tasks of each template of the suite, seeds counted from `offset` in the split's own range. A
+        template whose tasks are limited gives those that it has from `offset` on: fewer, or none."""
         ...
 
     async def start(self) -> None: ...
@@ -95,6 +97,13 @@ class Suite(Protocol):
     async def create(self) -> Environment: ...
 
     async def stop(self) -> None: ...
+
+
+@runtime_checkable
+class Described(Protocol):
+    """Optional, of a suite: what there is to know before choosing it. Starts nothing."""
+
+    def card(self) -> SuiteCard: ...
 
 
 @runtime_checkable

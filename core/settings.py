@@ -22,7 +22,10 @@ from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 from wisen.core.errors import SettingsError
 
 PREFIX = "WISEN_"
-NOT_SETTINGS = frozenset({"WISEN_CHROMIUM", "WISEN_PYTHON"})  # they name parts of this machine, not of a run
+# They name parts of this machine, not of a run.
+NOT_SETTINGS = frozenset(
+    {"WISEN_CHROMIUM", "WISEN_PYTHON", "WISEN_STORE_URL", "WISEN_INDEX_URL", "WISEN_NO_BACKUP", "WISEN_TOKEN"}
+)
 
 S = TypeVar("S", bound="Settings")
 
@@ -80,6 +83,8 @@ def nested(assignments: Iterable[str]) -> dict[str, Any]:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
                 raise SettingsError(f"{key} goes through a value that is set already")
+        if isinstance(place.get(last), dict):
+            raise SettingsError(f"{key} is set in parts already")
         place[last] = _value(text)
     return result
 
@@ -114,6 +119,17 @@ def _explained(error: ValidationError, shape: type[BaseModel]) -> str:
     return "; ".join(lines)
 
 
+def _family(shape: type[Settings]) -> set[type[Settings]]:
+    """The shapes that share a base with this one, such as those of a program's commands: what is set in the environment
+    is set for all of them, and each takes its own."""
+    *_, found = (base for base in shape.__mro__ if issubclass(base, Settings) and base is not Settings)
+    family, waiting = set(), [found]
+    while waiting:
+        family.add(one := waiting.pop())
+        waiting += one.__subclasses__()
+    return family
+
+
 def _keys(shape: type[BaseModel], prefix: str = "") -> set[str]:
     keys = set()
     for name, field in shape.model_fields.items():
@@ -123,8 +139,9 @@ def _keys(shape: type[BaseModel], prefix: str = "") -> set[str]:
     return keys
 
 
-def _refuse_unknown_variables(shape: type[BaseModel]) -> None:
-    known = {PREFIX + key.upper().replace(".", "__") for key in _keys(shape)} | NOT_SETTINGS
+def _refuse_unknown_variables(shape: type[Settings]) -> None:
+    keys = {key for one in _family(shape) for key in _keys(one)}
+    known = {PREFIX + key.upper().replace(".", "__") for key in keys} | NOT_SETTINGS
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, sorted(known), n=1)

@@ -1,39 +1,93 @@
-"""The folder in which wisen keeps all it makes, and the lock that gives it one owner at a time."""
+"""The folder in which wisen keeps all it makes, the servers that may keep store and index instead, and the lock that
+gives the folder one owner at a time."""
 
-import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wisen.core.errors import StoreError
+from wisen.core.disk import disk_faults
+from wisen.core.errors import SettingsError, StoreError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+    from wisen.core.store import Store
 
 DEFAULT_ROOT = Path(".wisen")
+STORE_URL, INDEX_URL, NO_BACKUP = "WISEN_STORE_URL", "WISEN_INDEX_URL", "WISEN_NO_BACKUP"
 
 
 class Workspace:
-    """Paths under one root (`./.wisen` by default). Making this object touches no disk; `create` makes the folders."""
+    """Paths under one root (`./.wisen` by default), and where store and index are. Making this object touches no disk;
+    `create` makes the folders.
 
-    def __init__(self, root: Path = DEFAULT_ROOT) -> None:
+    Three variables name parts of this machine. `WISEN_STORE_URL`: a PostgreSQL database instead of the SQLite file.
+    `WISEN_INDEX_URL`: a Chroma server instead of the folder. `WISEN_NO_BACKUP=1`: an older store is upgraded
+    without a backup. `environ` stands in for the environment.
+    """
+
+    def __init__(self, root: Path = DEFAULT_ROOT, environ: Mapping[str, str] | None = None) -> None:
+        variables = os.environ if environ is None else environ
         self.root = root.expanduser().absolute()
+        self.store_server = variables.get(STORE_URL) or None
+        self.index_url = variables.get(INDEX_URL) or None
+        self._no_backup = variables.get(NO_BACKUP, "").lower() in ("1", "true", "yes")
 
     def __repr__(self) -> str:
         return f"Workspace({str(self.root)!r})"
 
     @property
     def database(self) -> Path:
+        """The SQLite file: the store, where no server is named."""
         return self.root / "wisen.db"
 
     @property
     def store_url(self) -> str:
-        """What `Store.open` takes."""
+        """What `Store.open` takes. Raises `SettingsError` where the variable names no PostgreSQL database."""
         from sqlalchemy import URL
 
-        return URL.create("sqlite", database=str(self.database)).render_as_string()
+        if self.store_server is None:
+            return URL.create("sqlite", database=str(self.database)).render_as_string()
+        if not self.store_server.startswith(("postgresql://", "postgresql+psycopg://", "postgres://")):
+            scheme = self.store_server.partition(":")[0] if "://" in self.store_server else "no scheme"
+            raise SettingsError(
+                f"{STORE_URL} names no PostgreSQL database (it has {scheme})",
+                "write postgresql://user@host/database, or unset it to use the workspace's own SQLite file",
+            )
+        return self.store_server
+
+    def open_store(self, *, create: bool = True) -> "Store":
+        """The store, as its owner; the caller holds `lock`. Raises `StoreError`, also without `create` where there is
+        no store yet."""
+        from wisen.core.store import Store
+
+        if not create:
+            self.require_store()
+        return Store.open(self.store_url, backups=self.backups, backup=not self._no_backup, create=create)
+
+    def read_store(self) -> "Store":
+        """The store, to read beside whoever owns it. Raises `StoreError` where there is none, and `OlderSchema` where
+        an owner must bring it up to date first."""
+        from wisen.core.store import Store
+
+        self.require_store()
+        return Store.read(self.store_url)
+
+    def require_store(self) -> None:
+        """Raises `StoreError` where there is no SQLite file and no server is named. Touches nothing."""
+        if self.store_server is None and not self.database.exists():
+            raise StoreError(f"{self.root} is no workspace", "run `wisen evolve` first, or name another --workspace")
+
+    @property
+    def backups(self) -> Path:
+        """Copies of the store, one from before each upgrade."""
+        return self.root / "backups"
 
     @property
     def index(self) -> Path:
-        """The vector index: rebuilt from the store at any time."""
+        """The vector index, where no server is named: rebuilt from the store at any time."""
         return self.root / "index"
 
     @property
@@ -58,7 +112,7 @@ class Workspace:
 
     def create(self) -> "Workspace":
         """Make the folders that are not there yet. Raises `StoreError` where that cannot be done."""
-        with _explained(f"could not make the workspace {self.root}"):
+        with disk_faults(f"could not make the workspace {self.root}"):
             for folder in (self.index, self.weights, self.artifacts, self.runs, self.cache):
                 folder.mkdir(parents=True, exist_ok=True)
             _write_probe(self.root)
@@ -68,29 +122,53 @@ class Workspace:
     def lock(self) -> Iterator[None]:
         """Own the workspace while the block runs; makes it first if need be. The system frees the lock when the process
         ends, however it ends. Raises `StoreError` at once where another process owns it."""
-        from filelock import FileLock, Timeout
+        from filelock import Timeout
 
         self.create()
-        holder = self.root / "lock.pid"
-        # Never the library's own fallback, a marker file: that one outlives a killed process.
-        lock = FileLock(self.root / "lock", blocking=False, fallback_to_soft=False)
-        with _explained(f"could not lock the workspace {self.root}"):
+        lock = self._lock()
+        with disk_faults(f"could not lock the workspace {self.root}"):
             try:
                 lock.acquire()
             except Timeout as error:
                 raise StoreError(
-                    f"another wisen process (pid {_pid(holder)}) is using {self.root}",
+                    f"another wisen process (pid {_pid(self._holder)}) is using {self.root}",
                     "wait for it, stop it, or give this one a workspace of its own",
                 ) from error
         try:
-            with _explained(f"could not lock the workspace {self.root}"):
-                holder.write_text(str(os.getpid()))
+            with disk_faults(f"could not lock the workspace {self.root}"):
+                self._holder.write_text(str(os.getpid()))
             yield
         finally:
             # Before the release: afterwards the file may be the next owner's.
             with suppress(OSError):
-                holder.unlink()
+                self._holder.unlink()
             lock.release()
+
+    def owner(self) -> str | None:
+        """The pid of the process that owns the workspace, if one does. Leaves everything as it was."""
+        from filelock import Timeout
+
+        if not (self.root / "lock").exists():
+            return None
+        lock = self._lock()
+        try:
+            lock.acquire()
+        except Timeout:
+            return _pid(self._holder)
+        except OSError:  # where nothing may be written, nobody owns anything
+            return None
+        lock.release()
+        return None
+
+    @property
+    def _holder(self) -> Path:
+        return self.root / "lock.pid"
+
+    def _lock(self) -> "BaseFileLock":
+        from filelock import FileLock
+
+        # Never the library's own fallback, a marker file: that one outlives a killed process.
+        return FileLock(self.root / "lock", blocking=False, fallback_to_soft=False)
 
 
 def _write_probe(folder: Path) -> None:
@@ -108,24 +186,3 @@ def _pid(holder: Path) -> str:
         return holder.read_text().strip() or "unknown"
     except OSError:  # it has the lock and has not yet written its number, or is just leaving
         return "unknown"
-
-
-@contextmanager
-def _explained(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(f"{doing}: {error.strerror or error}", _HINTS.get(error.errno or 0, "")) from error
-
-
-_HINTS = {
-    errno.ENOSYS: "this file system has no locks: choose a local folder",
-    errno.EACCES: "mend the permissions of the folder, or choose another",
-    errno.EPERM: "mend the permissions of the folder, or choose another",
-    errno.EROFS: "the file system is read-only: choose another folder",
-    errno.ENOSPC: "the disk is full: free some space",
-    errno.EDQUOT: "your disk quota is used up: free some space",
-    errno.ENOTDIR: "a part of the path is a file: choose another folder",
-    errno.EEXIST: "a file is in the way: move it, or choose another folder",
-    errno.ENOENT: "choose a folder that can be made",
-}

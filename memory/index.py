@@ -8,7 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -17,17 +17,29 @@ from numpy.typing import NDArray
 from wisen.core.errors import WisenError
 from wisen.core.protocols import Embedder
 from wisen.core.records import MemoryItem
+from wisen.core.workspace import Workspace
 
 if TYPE_CHECKING:
     from chromadb.api.client import Client
+    from chromadb.api.collection_configuration import CreateHNSWConfiguration
     from chromadb.api.models.Collection import Collection
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+# After so many changes Chroma writes vectors to binary files of its own, which it does not check when it reads them: a
+# damaged one kills the process or answers wrongly (seen with 1.5.9). Up to there all is in its SQLite file, which is
+# checked, and the search structure is made in memory: some 10 ms for 10,000 items.
+NEVER = 1_000_000_000
+VECTOR_FILES = "*/index_metadata.pickle"  # there where such files hold anything
+
 EXACT_UP_TO = 256  # so many items at most are all scored exactly; beyond, Chroma's approximate search preselects
 PRESELECT = 128
 BATCH = 500
+
+
+GOES_ON = "nothing else is lost, and the same command goes on"
+EXAMPLE = "such as http://localhost:8000"
 
 
 class IndexFault(WisenError):
@@ -40,8 +52,14 @@ class ChromaIndex:
     The collection's name carries the embedder's id, so vectors of two models never mix. Chroma's own embedding
     function (which downloads a model) is never used, and its telemetry is off. A folder that Chroma cannot read is
     moved aside with a warning and started afresh: `sync` then fills it. Methods may run concurrently; Chroma is called
-    off the event loop, one call at a time.
+    off the event loop, one call at a time. All raise `IndexFault` for what Chroma or its server refuse.
     """
+
+    @classmethod
+    def of(cls, workspace: Workspace, embedder: Embedder) -> Self:
+        """The index of a workspace: in its folder, or on the server that the machine names."""
+        url = workspace.index_url
+        return cls(embedder, url=url) if url else cls(embedder, path=workspace.index)
 
     def __init__(
         self, embedder: Embedder, *, path: Path | None = None, url: str | None = None, collection: str = "memory"
@@ -92,6 +110,11 @@ class ChromaIndex:
         """What the collection holds."""
         return await asyncio.to_thread(self._locked, lambda: (self._open(), frozenset(self._held))[1])
 
+    async def look(self) -> frozenset[str]:
+        """What the collection holds, without making, moving or mending anything. Raises `IndexFault` where it cannot
+        be read."""
+        return await asyncio.to_thread(self._locked, self._look)
+
     async def close(self) -> None:
         await asyncio.to_thread(self._locked, self._close)
 
@@ -109,7 +132,35 @@ class ChromaIndex:
 
     def _locked(self, work: Callable[[], T]) -> T:
         with self._lock:
-            return work()
+            try:
+                return work()
+            except WisenError:
+                raise
+            except Exception as error:  # Chroma raises its own, httpx's, sqlite's and plain ones
+                said = " ".join(str(error).split())
+                hint = _hint(said) if self._url is None else f"is the server still there? {GOES_ON}"
+                raise IndexFault(f"the memory index at {self._place} failed: {said}", hint) from error
+
+    @property
+    def _place(self) -> str:
+        return self._url or str(self._path)
+
+    def _look(self) -> frozenset[str]:
+        if self._path is not None:
+            if not (self._path / "chroma.sqlite3").exists():
+                return frozenset()
+            if (broken := _unreadable(self._path)) is not None:
+                raise IndexFault(f"the memory index in {self._path} is damaged: {broken}", "the next run makes it anew")
+        client = self._server() if self._path is None else self._embedded()
+        try:
+            names = {collection.name for collection in client.list_collections()}
+            if self.collection_name not in names:
+                return frozenset()
+            return frozenset(
+                client.get_collection(self.collection_name, embedding_function=None).get(include=[])["ids"]
+            )
+        finally:
+            client.close()
 
     def _open(self) -> "Collection":
         if self._collection is None:
@@ -124,13 +175,18 @@ class ChromaIndex:
         client = make()
         try:
             collection = client.get_or_create_collection(
-                self.collection_name, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None
+                self.collection_name, configuration={"hnsw": self._hnsw()}, embedding_function=None
             )
             held = _digests(collection)
         except Exception:
             client.close()  # or Chroma would hand out this very client again for the same folder
             raise
         self._client, self._collection, self._held = client, collection, held
+
+    def _hnsw(self) -> "CreateHNSWConfiguration":
+        if self._url is not None:
+            return {"space": "cosine"}
+        return {"space": "cosine", "sync_threshold": NEVER}
 
     def _connect_folder(self) -> None:
         assert self._path is not None
@@ -140,8 +196,13 @@ class ChromaIndex:
                 self._connect(self._embedded)
                 return
             except Exception as error:  # Chroma raises its own, sqlite's and plain ones for a damaged folder
+                said = " ".join(str(error).split())
+                if _refused(said):
+                    raise IndexFault(
+                        f"the memory index in {self._path} cannot be opened: {said}", _hint(said)
+                    ) from error
                 broken = error
-        aside = _aside(self._path)
+        aside = self._aside()
         log.warning(
             "the index in %s is unreadable and starts afresh; the old one is in %s: %s", self._path, aside, broken
         )
@@ -152,9 +213,27 @@ class ChromaIndex:
             except Exception as error:
                 # A start that failed stays in Chroma's cache of open folders until the next failure clears it.
                 if attempt == 2:
+                    said = " ".join(str(error).split())
                     raise IndexFault(
-                        f"the memory index in {self._path} cannot be opened: {error}", "is the folder writable?"
+                        f"the memory index in {self._path} cannot be opened: {said}", _hint(said)
                     ) from error
+
+    def _closed(self, error: Exception) -> IndexFault:
+        said = " ".join(str(error).split())
+        return IndexFault(f"the memory index in {self._path} cannot be opened: {said}", _hint(said))
+
+    def _aside(self) -> Path:
+        """Move the folder out of the way."""
+        assert self._path is not None
+        number = 1
+        while (target := self._path.with_name(f"{self._path.name}.broken-{number}")).exists():
+            number += 1
+        try:
+            return self._path.rename(target)
+        except OSError as error:
+            raise IndexFault(
+                f"the damaged memory index in {self._path} cannot be moved aside: {error.strerror}", "remove it"
+            ) from error
 
     def _embedded(self) -> "Client":
         import chromadb
@@ -169,19 +248,28 @@ class ChromaIndex:
         import chromadb
         from chromadb.config import Settings
 
-        parts = urlsplit(self._url or "")
+        try:
+            parts = urlsplit(self._url or "")
+            port = parts.port
+        except ValueError:
+            raise IndexFault("the URL of the Chroma server has no usable port", EXAMPLE) from None
+        if parts.username or parts.password:
+            raise IndexFault("the URL of a Chroma server holds no user and password: Chroma asks for none", EXAMPLE)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise IndexFault(f"{self._url!r} is no URL of a Chroma server", "such as http://localhost:8000")
+            raise IndexFault(f"{self._url!r} is no URL of a Chroma server", EXAMPLE)
         ssl = parts.scheme == "https"
         try:
             client = chromadb.HttpClient(
                 host=parts.hostname,
-                port=parts.port or (443 if ssl else 8000),
+                port=port or (443 if ssl else 8000),
                 ssl=ssl,
                 settings=Settings(anonymized_telemetry=False),
             )
-        except ValueError as error:  # what Chroma raises when nothing answers
-            raise IndexFault(f"no Chroma server at {self._url}: {error}", "start it, or use a folder") from error
+        except Exception as error:  # ValueError when nothing answers, others when something else does
+            said = " ".join(str(error).split())
+            raise IndexFault(
+                f"no Chroma server at {self._url}: {said}", "start it, or unset WISEN_INDEX_URL to use a folder"
+            ) from error
         return cast("Client", client)
 
     def _nearest(
@@ -262,10 +350,12 @@ def _digest(text: str) -> str:
 
 
 def _unreadable(path: Path) -> Exception | None:
-    """What is wrong with the folder's database, asked of sqlite before Chroma may trip over it."""
+    """What is wrong with the folder, asked of sqlite before Chroma may trip over it."""
     database = path / "chroma.sqlite3"
     if not database.exists():
         return None
+    if any(path.glob(VECTOR_FILES)):
+        return sqlite3.DatabaseError("it keeps vectors in files that cannot be checked, as an early wisen made it")
     try:
         connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
         try:
@@ -277,8 +367,13 @@ def _unreadable(path: Path) -> Exception | None:
     return None if verdict == "ok" else sqlite3.DatabaseError(verdict)
 
 
-def _aside(path: Path) -> Path:
-    number = 1
-    while (target := path.with_name(f"{path.name}.broken-{number}")).exists():
-        number += 1
-    return path.rename(target)
+def _refused(message: str) -> bool:
+    """It is the disk that says no, not the folder that is damaged."""
+    return any(sign in message.lower() for sign in ("full", "no space", "readonly", "read-only", "denied"))
+
+
+def _hint(message: str) -> str:
+    text = message.lower()
+    if "full" in text or "no space" in text:
+        return f"free some space on the disk; {GOES_ON}"
+    return "is the folder writable, with room on its disk?"

@@ -166,6 +166,17 @@ async def recall(
     return Recalled(recall=record, items=tuple(snapshot.items[key] for key in record.shown))
 
 
+class SnapshotRecaller:
+    """Recall over one bank version, in the form that an agent's graph asks for. `index` must hold its items."""
+
+    def __init__(self, snapshot: Snapshot, index: Index, settings: RecallSettings | None = None) -> None:
+        self._snapshot, self._index, self._settings = snapshot, index, settings
+
+    async def recall(self, request: EpisodeRequest, observation: Observation) -> tuple[Recall, Sequence[MemoryItem]]:
+        found = await recall(request, observation, self._snapshot, self._index, settings=self._settings)
+        return found.recall, found.items
+
+
 def _places(ranked: Sequence[MemoryItem], settings: RecallSettings) -> frozenset[str]:
     """The first k that fit the budget together. Decided before any draw: whether an item competes must not depend on
     whether another was held out."""

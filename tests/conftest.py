@@ -4,6 +4,10 @@ import os
 
 import pytest
 
+from tests.support.servers import chroma, postgres, postgres_database, postgres_server, postgres_url, small_disk
+
+__all__ = ["chroma", "postgres", "postgres_database", "postgres_server", "postgres_url", "small_disk"]
+
 # Before anything imports torch or litellm: idle threads sleep instead of spinning, and nothing asks the network.
 for name, value in {
     "OMP_WAIT_POLICY": "PASSIVE",

@@ -17,11 +17,11 @@ def list_items(workspace: WorkspaceOption = DEFAULT_WORKSPACE, version: VersionO
     """One line per item: id, status, kind, evidence, what it says."""
     from rich.console import Console
 
-    from wisen.app.opened import opened
+    from wisen.app.opened import readable
     from wisen.memory.bank import Bank
 
     console = Console()
-    with opened(workspace) as store:
+    with readable(workspace) as store:
         snapshot = Bank(store).snapshot(version)
     for key, item in sorted(snapshot.items.items()):
         status = snapshot.statuses[key]
@@ -39,12 +39,12 @@ def show(
     """Everything about one item: text, scope, evidence, history."""
     from rich.console import Console
 
-    from wisen.app.opened import opened
+    from wisen.app.opened import readable
     from wisen.core.errors import SettingsError
     from wisen.memory.bank import Bank
 
     console = Console()
-    with opened(workspace) as store:
+    with readable(workspace) as store:
         snapshot = Bank(store).snapshot(version)
         events = [event for event in store.events(snapshot.version) if event.item_id == item]
     if item not in snapshot.items:

@@ -16,10 +16,10 @@ def list_releases(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
     """One line per release, the present one marked with *."""
     from rich.console import Console
 
-    from wisen.app.opened import opened
+    from wisen.app.opened import readable
 
     console = Console()
-    with opened(workspace) as store:
+    with readable(workspace) as store:
         present, events = store.current_release(), store.release_events()
         for release in store.releases():
             mine = [event for event in events if event.release_id == release.id]

@@ -40,7 +40,17 @@ from wisen.core.records.release import (
     ReleaseEventKind,
 )
 from wisen.core.records.report import ArmResult, CurvePoint, ItemCredit, RunInfo, RunReport, Showcase
-from wisen.core.records.task import Action, Artifact, Observation, Split, StepResult, Task, ToolCall, ToolSpec
+from wisen.core.records.task import (
+    Action,
+    Artifact,
+    Observation,
+    Split,
+    StepResult,
+    SuiteCard,
+    Task,
+    ToolCall,
+    ToolSpec,
+)
 from wisen.core.records.trajectory import EpisodeEnd, Outcome, Phase, Step, Trajectory, Verdict, VerdictSource
 
 __all__ = [
@@ -97,6 +107,7 @@ __all__ = [
     "Split",
     "Step",
     "StepResult",
+    "SuiteCard",
     "Task",
     "ToolCall",
     "ToolSpec",

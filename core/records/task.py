@@ -83,3 +83,21 @@ class StepResult(Record):
     success: bool | None = None
     cost: float = 0.0
     violation: str = ""
+
+
+class SuiteCard(Record):
+    """What a suite says of itself, for people who choose one.
+
+    licence: of the data and code that its tasks are made of. sizes: how many tasks a split has; a split that is not
+    named has as many as there are seeds. reward: the range of an episode's raw reward, and what success asks of it.
+    max_steps, max_seconds: what an episode of it needs; None leaves it to the run. needs: what must be installed or
+    running.
+    """
+
+    summary: str
+    licence: str = ""
+    sizes: dict[Split, int] = {}
+    reward: str = ""
+    max_steps: int | None = None
+    max_seconds: float | None = None
+    needs: tuple[str, ...] = ()

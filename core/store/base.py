@@ -19,10 +19,13 @@ CHUNK = 500  # ids in one query: SQLite bounds the number of parameters, by defa
 
 
 class StoreBase:
-    """Holds the engine. Safe to call from several threads: writes take turns."""
+    """Holds the engine. Safe to call from several threads: writes take turns, on the owner's connection if there is
+    one."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, owner: Connection | None = None, *, read_only: bool = False) -> None:
         self._engine = engine
+        self._owner = owner
+        self._read_only = read_only
         self._turn = threading.Lock()
 
     @contextmanager
@@ -32,7 +35,9 @@ class StoreBase:
 
     @contextmanager
     def _write(self, doing: str) -> Iterator[Connection]:
-        with explained(f"could not write {doing}"), self._turn, writing(self._engine) as connection:
+        if self._read_only:
+            raise StoreError(f"could not write {doing}: the store is open to be read only")
+        with explained(f"could not write {doing}"), self._turn, writing(self._engine, self._owner) as connection:
             yield connection
 
 

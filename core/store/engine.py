@@ -1,35 +1,44 @@
-"""Opening a database: connection settings, migrations, and errors that say what to do."""
+"""Connections: how a database is opened, and errors that say what to do."""
 
 import json
 import logging
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, inspect, make_url
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from wisen.core.errors import StoreError
-from wisen.core.store.tables import Table
 
-MIGRATIONS = Path(__file__).parent / "migrations"
-VERSION_TABLE = "wisen_schema"  # not Alembic's default name: a shared PostgreSQL may hold another application's
 BUSY_SECONDS = 5.0
+CONNECT_SECONDS = 5
+HELPER_BYTES = 64 * 1024
+SECRETS = ("password", "sslpassword")
 
 logger = logging.getLogger(__name__)
 
 
-def make_engine(url: str) -> Engine:
-    """An engine for `sqlite:///path` or `postgresql://…`; on SQLite, transactions are the engine's own (see below)."""
+def make_engine(url: str, *, read_only: bool = False) -> Engine:
+    """An engine for `sqlite:///path` or `postgresql://…`; on SQLite, transactions are the engine's own (see below).
+    With `read_only` a SQLite file is opened so that nothing can be written to it."""
     try:
         parsed = make_url(url)
-        if parsed.drivername == "postgresql":  # SQLAlchemy 2.0 and 2.1 disagree on the default driver
+        if parsed.drivername in ("postgresql", "postgres"):  # SQLAlchemy 2.0 and 2.1 disagree on the default driver
             parsed = parsed.set(drivername="postgresql+psycopg")
         options: dict[str, Any] = {"json_serializer": _dumps}
-        if parsed.get_backend_name() == "sqlite" and _in_memory(parsed):
+        backend = parsed.get_backend_name()
+        if backend == "sqlite" and in_memory(parsed):
             # One connection: each further one to ":memory:" would see an empty database of its own.
             options |= {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+        elif backend == "sqlite" and read_only:
+            parsed = _read_only(parsed)
+        elif backend == "postgresql":
+            options["connect_args"] = _manners(parsed)
         engine = create_engine(parsed, **options)
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise StoreError(
@@ -38,21 +47,54 @@ def make_engine(url: str) -> Engine:
     except ModuleNotFoundError as error:
         raise StoreError(f"the driver {error.name!r} is not installed", "pip install 'psycopg[binary]'") from error
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "connect", _wait if read_only else _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _in_memory(url: URL) -> bool:
+def in_memory(url: URL) -> bool:
     return not url.database or url.database == ":memory:"
 
 
 def shown(url: str) -> str:
-    """The URL without its password."""
+    """The URL without its passwords."""
     try:
-        return make_url(url).render_as_string(hide_password=True)
+        parsed = make_url(url)
     except (ArgumentError, ValueError):
-        return url.rpartition("@")[2]
+        return url.rpartition("@")[2].partition("?")[0]
+    parsed = parsed.set(drivername=parsed.get_backend_name())
+    hidden = {key: "hidden" for key in SECRETS if key in parsed.query}
+    return parsed.update_query_dict(hidden).render_as_string(hide_password=True) if hidden else str(parsed)
+
+
+def _read_only(url: URL) -> URL:
+    """SQLite's own spelling. A file in write-ahead mode needs helper files beside it even to be read; where none can
+    be made and none are there, nobody is writing, and it is read as it lies."""
+    path = Path(url.database or "")
+    query = {"mode": "ro", "uri": "true"}
+    if not path.with_name(f"{path.name}-wal").exists() and not _has_room(path.parent):
+        query["immutable"] = "1"
+    return url.set(database=f"file:{quote(str(path))}", query=query)
+
+
+def _has_room(folder: Path) -> bool:
+    if not os.access(folder, os.W_OK):
+        return False
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize > HELPER_BYTES
+
+
+def _manners(url: URL) -> dict[str, Any]:
+    """What the URL leaves open: a server that does not answer is given up, one that vanishes is noticed within about
+    a minute, and whoever looks at the server's connections sees whose this is."""
+    wanted = {
+        "connect_timeout": CONNECT_SECONDS,
+        "application_name": f"wisen pid {os.getpid()} on {socket.gethostname()}"[:63],
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+    }
+    return {key: value for key, value in wanted.items() if key not in url.query}
 
 
 def _dumps(value: Any) -> str:
@@ -60,10 +102,14 @@ def _dumps(value: Any) -> str:
     return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
-def _configure_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver would begin transactions late and not for DDL; `_begin_sqlite` does
+def _wait(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
+
+
+def _configure_sqlite(connection: Any, record: Any) -> None:
+    _wait(connection, record)  # without a level the driver leaves transactions to `_begin_sqlite`, also those of DDL
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
     cursor.execute("PRAGMA foreign_keys=ON")
     mode = cursor.execute("PRAGMA journal_mode=WAL").fetchone()[0]
     if mode not in ("wal", "memory"):
@@ -81,60 +127,37 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """One write transaction: committed at the end, rolled back on any error."""
-    with engine.connect().execution_options(wisen_writes=True) as connection, connection.begin():
-        yield connection
-
-
-def migrate(engine: Engine) -> None:
-    """Bring the schema to the newest version this code knows. Does not write when it is there already.
-
-    Raises `StoreError` when the schema is newer than this code, or is not ours.
-    """
-    from alembic import command
-    from alembic.config import Config
-    from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    script = ScriptDirectory.from_config(config)
-    with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        current = context.get_current_revision()
-        ours = set(Table.metadata.tables) & set(inspect(connection).get_table_names())
-    known = {revision.revision for revision in script.walk_revisions()}
-    if current is None and ours:
-        raise StoreError(
-            f"the database holds tables that wisen did not make: {', '.join(sorted(ours))}",
-            "give wisen a database, or on PostgreSQL a schema, of its own",
-        )
-    if current is not None and current not in known:
-        raise StoreError(
-            f"the store has schema {current}, which this version of wisen does not know",
-            "it was written by a newer wisen: update wisen, or open another store",
-        )
-    if current == script.get_current_head():
+def writing(engine: Engine, owner: Connection | None = None) -> Iterator[Connection]:
+    """One write transaction: committed at the end, rolled back on any error. On PostgreSQL it is the owner's own
+    connection that writes, so that whoever has lost the ownership cannot write any more."""
+    if owner is None:
+        with engine.connect().execution_options(wisen_writes=True) as connection, connection.begin():
+            yield connection
         return
-    with writing(engine) as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    if owner.closed or owner.invalidated:  # SQLAlchemy would connect again, without the lock
+        raise StoreError("the connection to the database was lost", LOST)
+    with owner.begin():
+        yield owner
 
 
 @contextmanager
 def explained(doing: str) -> Iterator[None]:
-    """Turns what SQLAlchemy and the drivers raise into `StoreError` with a hint."""
+    """Turns what SQLAlchemy and the drivers raise into `StoreError`, on one line and with a hint."""
     try:
         yield
     except IntegrityError as error:
         raise StoreError(
-            f"{doing}: {error.orig}", "it refers to what the store lacks, or doubles what it holds"
+            f"{doing}: {one_line(error.orig)}", "it refers to what the store lacks, or doubles what it holds"
         ) from error
     except DBAPIError as error:
-        raise StoreError(f"{doing}: {error.orig}", _hint(str(error.orig))) from error
+        lost = error.connection_invalidated
+        raise StoreError(f"{doing}: {one_line(error.orig)}", LOST if lost else _hint(str(error.orig))) from error
     except (SQLAlchemyError, ValueError) as error:  # a value that cannot be written: not a number, half a character
-        raise StoreError(f"{doing}: {getattr(error, 'orig', None) or error}") from error
+        raise StoreError(f"{doing}: {one_line(getattr(error, 'orig', None) or error)}") from error
+
+
+def one_line(error: object) -> str:
+    return " ".join(str(error).split())
 
 
 def _hint(message: str) -> str:
@@ -145,13 +168,25 @@ def _hint(message: str) -> str:
     return ""
 
 
+LOST = "was the server stopped or restarted? What was finished is kept, and the same command goes on from there"
+_ACCESS = "mend user and password: in WISEN_STORE_URL, or the password in PGPASSWORD or ~/.pgpass"
+_ADDRESS = "is the database server running, and is the address in WISEN_STORE_URL right?"
+# The first that is found in the message counts.
 _HINTS = {
     "database is locked": "another process is writing to this store: wait for it, or stop it",
     "readonly": "the file or its folder is read-only: mend the permissions, or choose another folder",
     "unable to open": "the folder is missing or may not be written: create it, or choose another",
     "is full": "the disk is full: free some space and start again; nothing was half-written",
+    "no space left": "the server's disk is full: free some space and start again; nothing was half-written",
     "disk i/o": "the disk refused to write: is it full or failing? Nothing was half-written",
     "not a database": "the file is no SQLite database: restore it from a backup, or move it away to begin anew",
     "malformed": "the file is damaged: restore it from a backup, or move it away to begin anew",
-    "connection": "is the database server running, and are address, user and password right?",
+    "corrupt": "the file is damaged: restore it from a backup, or move it away to begin anew",
+    "password": _ACCESS,
+    "authentication failed": _ACCESS,
+    "role ": _ACCESS,
+    "permission denied": "the user may not do this: let it own the database, or a schema of its own",
+    "does not exist": "make the database first: createdb NAME",
+    "resolve host": _ADDRESS,
+    "connection": _ADDRESS,
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import ColumnElement, Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, func, insert, select
 
 from wisen.core.errors import StoreError
 from wisen.core.records import (
@@ -92,6 +92,10 @@ class Episodes(StoreBase):
                 for found in connection.scalars(select(TrajectoryRow.id).where(TrajectoryRow.id.in_(chunk)))
             }
 
+    def count_trajectories(self) -> int:
+        with self._read("the number of trajectories") as connection:
+            return connection.execute(select(func.count()).select_from(TrajectoryRow)).scalar_one()
+
     def trajectory(self, id: str) -> Trajectory | None:
         return next(iter(self.trajectories([id])), None)
 
@@ -101,6 +105,7 @@ class Episodes(StoreBase):
         *,
         run_id: str | None = None,
         phase: Phase | None = None,
+        task_id: str | None = None,
         release_id: str | None = None,
         success: bool | None = None,
     ) -> tuple[Trajectory, ...]:
@@ -108,6 +113,8 @@ class Episodes(StoreBase):
         otherwise ordered by id, so that the order does not depend on which episode ended first. `success` is the
         trajectory's own; what judges said is in `outcomes`."""
         conditions = _within(run_id, phase)
+        if task_id is not None:
+            conditions.append(TrajectoryRow.task_id == task_id)
         if release_id is not None:
             conditions.append(TrajectoryRow.release_id == release_id)
         if success is not None:

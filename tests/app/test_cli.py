@@ -217,7 +217,7 @@ def test_releases_are_listed_and_rolled_back(workspace: Workspace) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["memory", "list"], ["memory", "restore", "1"], ["releases", "list"], ["releases", "rollback"], ["run"]],
+    [["memory", "restore", "1"], ["releases", "rollback"], ["run"]],
     ids=" ".join,
 )
 def test_a_workspace_in_use_is_left_alone(workspace: Workspace, command: list[str]) -> None:

@@ -1,13 +1,31 @@
+import asyncio
+import hashlib
+import json
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from tests.memory.build import item
+from tests.support.servers import Chroma, free_port, new_database
 from wisen.app import doctor
-from wisen.app.doctor import Check, check_all, check_chromium, check_sandbox, check_workspace, healthy
+from wisen.app.check import Check, healthy
+from wisen.app.doctor import check_all, check_chromium, check_sandbox
+from wisen.app.doctor_workspace import check_kept, check_workspace
+from wisen.core.records import Checkpoint, Release, ReleaseEventKind
+from wisen.core.store import upgrade
+from wisen.core.workspace import Workspace
+from wisen.memory.bank import Bank
+from wisen.memory.index import ChromaIndex
+from wisen.models.embedder import MiniLM
 
 
 def _script(path: Path, text: str) -> Path:
@@ -100,3 +118,132 @@ def test_a_check_that_breaks_is_a_finding(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(doctor, "check_sandbox", broken)
     check = next(check for check in check_all(tmp_path, probe=False) if check.part == "sandbox")
     assert check.ok is False and "out of order" in check.found
+
+
+# The workspace: store, index, model
+
+
+WEIGHTS = b"not a tensor in sight"
+
+
+class Quick(MiniLM):
+    """Its place in the index, without its model: the doctor compares ids."""
+
+    async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.eye(len(texts), 384, dtype=np.float32)
+
+
+def filled(root: Path) -> Workspace:
+    """One item, indexed, and one release whose weights are there."""
+    workspace = Workspace(root).create()
+    (workspace.weights / "c1").mkdir()
+    (workspace.weights / "c1" / "model.safetensors").write_bytes(WEIGHTS)
+    with workspace.open_store() as store:
+        Bank(store).propose([item("Press the red lever.")], actor="test")
+        store.add_checkpoint(Checkpoint(name="c1", path="c1", sha256=hashlib.sha256(WEIGHTS).hexdigest()))
+        release = Release(id="rel-1", name="r1", model="c1", bank_version=1, harness="h")
+        store.add_release(release)
+        store.append_release_event(ReleaseEventKind.PROMOTED, release.id)
+
+    async def index() -> None:
+        made = ChromaIndex.of(workspace, Quick())
+        with workspace.read_store() as store:
+            await made.sync(Bank(store).snapshot().items.values())
+        await made.close()
+
+    asyncio.run(index())
+    return workspace
+
+
+def kept(root: Path, *, model: str = "") -> dict[str, Check]:
+    found = {check.part: check for check in check_kept(root, model=model)}
+    assert list(found) == ["store", "index", "model"]
+    assert all("\n" not in check.found + check.advice for check in found.values())
+    assert all(check.advice for check in found.values() if check.ok is not True)
+    return found
+
+
+def test_a_workspace_that_is_not_made_yet_lacks_nothing(tmp_path: Path) -> None:
+    found = kept(tmp_path / "nowhere")
+    assert healthy(tuple(found.values())) and "wisen evolve" in found["model"].found
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_whole_workspace(tmp_path: Path) -> None:
+    workspace = filled(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    found = kept(tmp_path)
+    assert all(check.ok for check in found.values()), found
+    assert "schema 0001 (the newest), 0 episodes" in found["store"].found
+    assert "all 1 items of the bank" in found["index"].found
+    assert "release r1, weights c1" in found["model"].found and "as recorded" in found["model"].found
+    assert sorted(tmp_path.rglob("*")) == before
+    with workspace.lock():  # as while a run goes on
+        assert f"in use by pid {os.getpid()}" in kept(tmp_path)["index"].found
+        assert f"in use by pid {os.getpid()}" in check_workspace(tmp_path).found
+
+
+def test_what_is_wrong_with_a_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = filled(tmp_path)
+    weights = workspace.weights / "c1" / "model.safetensors"
+    weights.write_bytes(WEIGHTS[:-1])
+    assert kept(tmp_path)["model"].ok is False and "not the weights" in kept(tmp_path)["model"].found
+    weights.unlink()
+    assert kept(tmp_path)["model"].ok is False and "releases rollback" in kept(tmp_path)["model"].advice
+    with workspace.open_store() as store:
+        Bank(store).propose([item("Wait for the bell.")], actor="test")
+    assert kept(tmp_path)["index"].ok is None and "lacks 1 of the bank's 2" in kept(tmp_path)["index"].found
+    (workspace.index / "chroma.sqlite3").write_bytes(b"garbage" * 1000)
+    assert kept(tmp_path)["index"].ok is None and (workspace.index / "chroma.sqlite3").exists()
+    monkeypatch.setattr(upgrade.Schema, "current", False)
+    assert kept(tmp_path)["store"].ok is None and "upgrades it" in kept(tmp_path)["store"].advice
+    monkeypatch.undo()
+    with closing(sqlite3.connect(workspace.database)) as direct:
+        direct.execute("UPDATE wisen_schema SET version_num = '9999'")
+        direct.commit()
+    assert kept(tmp_path)["store"].ok is False and "update wisen" in kept(tmp_path)["store"].advice
+    workspace.database.write_bytes(b"garbage" * 1000)
+    assert not any(check.ok is True for check in kept(tmp_path).values())
+
+
+def test_servers_are_asked(tmp_path: Path, postgres: str, chroma: Chroma, monkeypatch: pytest.MonkeyPatch) -> None:
+    with new_database(postgres) as url:
+        monkeypatch.setenv("WISEN_STORE_URL", url)
+        assert kept(tmp_path)["store"].ok and "none yet" in kept(tmp_path)["store"].found
+        monkeypatch.setenv("WISEN_INDEX_URL", chroma.url)
+        filled(tmp_path)
+        found = kept(tmp_path)
+        assert all(check.ok for check in found.values()), found
+        assert "postgresql" in found["store"].found and chroma.url in found["index"].found
+    nobody = free_port()
+    monkeypatch.setenv("WISEN_STORE_URL", f"postgresql://me:secret@127.0.0.1:{nobody}/x")
+    monkeypatch.setenv("WISEN_INDEX_URL", f"http://127.0.0.1:{nobody}")
+    found = kept(tmp_path)
+    assert not any(check.ok for check in found.values())
+    assert "secret" not in str(found) and "database server" in found["store"].advice
+
+
+def test_a_remote_model_needs_its_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    check = kept(tmp_path, model="openai/gpt-x")["model"]
+    assert check.ok is None and "OPENAI_API_KEY" in check.advice
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+    assert kept(tmp_path, model="openai/gpt-x")["model"].ok is True
+    assert kept(tmp_path, model="gpt-x")["model"].ok is False
+
+
+def test_the_command_prints_lines_or_json_and_leaves_with_one_where_something_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from wisen.app.cli import app
+
+    at = ["doctor", "--workspace", str(tmp_path)]
+    plain = CliRunner().invoke(app, at)
+    assert plain.exit_code == 0, plain.output
+    (tmp_path / "wisen.db").write_bytes(b"garbage" * 1000)
+    listed = CliRunner().invoke(app, [*at, "--json"])
+    assert listed.exit_code == 1
+    found = {entry["part"]: entry for entry in json.loads(listed.output)}
+    assert len(found) == 10 and found["store"]["ok"] is False and found["Python"]["ok"] is True

@@ -1,11 +1,6 @@
 """Whole records to store, and empty stores to put them in: SQLite always, PostgreSQL where a server can be had."""
 
 import os
-import pwd
-import shutil
-import subprocess
-import tempfile
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -158,70 +153,6 @@ def make_decision(candidate: int, answer: GateAnswer, *, panel: str = "digest", 
         answer=answer,
         reason="because",
     )
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """A server's URL without the database: the one in WISEN_TEST_POSTGRES, or one started for these tests alone."""
-    pytest.importorskip("psycopg", reason="the PostgreSQL driver (psycopg) is not installed")
-    given = os.environ.get("WISEN_TEST_POSTGRES")
-    if given:
-        yield given
-        return
-    programs = [
-        *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True),
-        Path(shutil.which("initdb") or "").parent,
-    ]
-    program = next((folder for folder in programs if (folder / "initdb").exists()), None)
-    if program is None:
-        pytest.skip("no PostgreSQL server at hand (set WISEN_TEST_POSTGRES or install one)")
-    folder = Path(tempfile.mkdtemp(prefix="wisen-pg-"))  # not tmp_path: the path of a socket must be short
-    user: dict[str, str] = {}
-    if os.geteuid() == 0:  # the server refuses to run as root
-        try:
-            os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
-        except KeyError:
-            pytest.skip("PostgreSQL does not run as root, and there is no user 'postgres'")
-        user = {"user": "postgres"}
-
-    def run(*command: str) -> None:
-        subprocess.run([str(program / command[0]), *command[1:]], check=True, capture_output=True, cwd=folder, **user)
-
-    data = str(folder / "data")
-    try:
-        run("initdb", "-D", data, "-A", "trust", "-N", "-U", "wisen")
-        server = f"-k {folder} -c listen_addresses='' -c fsync=off"
-        # Its output goes to a file: a pipe would stay open as long as the server lives.
-        run("pg_ctl", "-D", data, "-w", "-o", server, "-l", str(folder / "log"), "start")
-        try:
-            yield f"postgresql://wisen@/{{database}}?host={folder}"
-        finally:
-            run("pg_ctl", "-D", data, "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def postgres_database(postgres: str) -> Iterator[str]:
-    """A database of these tests' own, for the session: making one takes longer than most tests."""
-    import psycopg
-
-    name = f"wisen_test_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(postgres.format(database="postgres"), autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")
-        yield postgres.format(database=name)
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
-def postgres_url(postgres_database: str) -> str:
-    """The database, emptied."""
-    import psycopg
-
-    with psycopg.connect(postgres_database, autocommit=True) as database:
-        database.execute("DROP SCHEMA public CASCADE")
-        database.execute("CREATE SCHEMA public")
-    return postgres_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -22,8 +22,9 @@ from sqlalchemy import Engine, column, event, inspect, table, text, update
 from wisen.core.errors import StoreError
 from wisen.core.records import Episode, EventKind, LedgerEvent
 from wisen.core.store import Store
-from wisen.core.store.engine import MIGRATIONS, VERSION_TABLE, make_engine
+from wisen.core.store.engine import make_engine
 from wisen.core.store.tables import Table
+from wisen.core.store.upgrade import MIGRATIONS, VERSION_TABLE
 
 
 def _url(folder: Path) -> str:

@@ -1,10 +1,7 @@
 import asyncio
 import logging
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.memory.build import item
+from tests.support.servers import Chroma
 from wisen.core.ids import derived_seed
+from wisen.core.workspace import Workspace
 from wisen.memory.index import ChromaIndex, IndexFault, collection_name, searchable
 from wisen.models.embedder import MiniLM
 
@@ -37,35 +36,12 @@ class Cheap:
         return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Chroma server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("chroma-server")
-    chroma = Path(sys.executable).with_name("chroma")
-    command = [str(chroma), "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
 @pytest.fixture(params=["folder", "server"])
 def index(request: pytest.FixtureRequest, embedder: MiniLM, tmp_path: Path) -> ChromaIndex:
     if request.param == "folder":
         return ChromaIndex(embedder, path=tmp_path / "chroma")
     name = f"memory{derived_seed(request.node.name)}"
-    return ChromaIndex(embedder, url=request.getfixturevalue("server"), collection=name)
+    return ChromaIndex(embedder, url=request.getfixturevalue("chroma").url, collection=name)
 
 
 async def test_query_gives_exact_cosines_best_first(index: ChromaIndex, embedder: MiniLM) -> None:
@@ -131,26 +107,29 @@ async def test_many_concurrent_queries_agree(tmp_path: Path, embedder: MiniLM) -
     await index.close()
 
 
-@pytest.mark.parametrize("damage", ["garbage", "half", "vectors"])
+@pytest.mark.parametrize("damage", ["garbage", "half", "early"])
 async def test_a_damaged_folder_is_moved_aside_and_filled_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
     folder = tmp_path / "chroma"
-    # Chroma writes vectors to files of their own from a thousand on.
-    many = [item(f"Advice number {number}.") for number in range(2100 if damage == "vectors" else 9)]
+    many = [item(f"Advice number {number}.") for number in range(1100 if damage == "early" else 9)]
     ids = [one.id for one in many]
-    index = ChromaIndex(Cheap(), path=folder)
-    await index.sync(many)
-    found = await index.query("a query", ids, 3)
-    await index.close()
+    with monkeypatch.context() as patch:
+        if damage == "early":  # Chroma's own threshold: vectors go to binary files, which nothing checks
+            patch.setattr("wisen.memory.index.NEVER", 1000)
+        index = ChromaIndex(Cheap(), path=folder)
+        await index.sync(many)
+        found = await index.query("a query", ids, 3)
+        await index.close()
     database = folder / "chroma.sqlite3"
     if damage == "garbage":
         database.write_bytes(b"this was a database once " * 400)
     elif damage == "half":
         database.write_bytes(database.read_bytes()[: database.stat().st_size // 2])
     else:
-        (header,) = folder.glob("*/header.bin")
-        header.write_bytes(b"garbage")
+        assert list(folder.glob("*/index_metadata.pickle"))
+    with pytest.raises(IndexFault, match="is damaged"):
+        await ChromaIndex(Cheap(), path=folder).look()
     again = ChromaIndex(Cheap(), path=folder)
     with caplog.at_level(logging.WARNING, logger="wisen.memory.index"):
         assert await again.ids() == frozenset()
@@ -159,6 +138,72 @@ async def test_a_damaged_folder_is_moved_aside_and_filled_again(
     await again.sync(many)
     assert await again.query("a query", ids, 3) == found
     await again.close()
+    assert await ChromaIndex(Cheap(), path=folder).look() == set(ids)
+
+
+async def test_chromas_own_files_hold_nothing_that_could_be_damaged(tmp_path: Path) -> None:
+    """Beyond a thousand items they would hold the vectors, and random bytes there end the process (signal 11)."""
+    folder = tmp_path / "chroma"
+    many = [item(f"Advice number {number}.") for number in range(1200)]
+    ids = [one.id for one in many]
+    index = ChromaIndex(Cheap(), path=folder)
+    await index.sync(many)
+    found = await index.query("a query", ids, 3)
+    await index.close()
+    binaries = list(folder.glob("*/*.bin"))
+    assert binaries
+    for path in binaries:
+        path.write_bytes(np.random.default_rng(0).bytes(max(4096, path.stat().st_size)))
+    again = ChromaIndex(Cheap(), path=folder)
+    assert await again.ids() == set(ids)
+    assert await again.query("a query", ids, 3) == found
+    await again.close()
+
+
+async def test_a_full_disk_is_a_fault_of_one_line_and_no_reason_to_begin_anew(small_disk: Path) -> None:
+    index = ChromaIndex(Cheap(), path=small_disk / "chroma")
+    few = [item(f"Advice number {number}.") for number in range(20)]
+    await index.sync(few)
+    ballast = small_disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    with pytest.raises(IndexFault, match=r"full.*free some space") as full:
+        await index.sync([item(f"Other advice, number {number}.") for number in range(2000)])
+    assert "\n" not in str(full.value)
+    await index.close()
+    ballast.unlink()
+    again = ChromaIndex(Cheap(), path=small_disk / "chroma")
+    await again.sync(few)
+    assert await again.ids() == {one.id for one in few}
+    await again.close()
+    assert not list(small_disk.glob("*.broken-*"))
+
+
+async def test_a_server_that_goes_away_is_a_fault_of_one_line(chroma: Chroma) -> None:
+    index = ChromaIndex(Cheap(), url=chroma.url, collection="gone")
+    await index.sync(ITEMS)
+    chroma.stop()
+    try:
+        for attempt in (index.query("a query", [ITEMS[0].id], 1), index.sync(ITEMS[:1])):
+            with pytest.raises(IndexFault, match=rf"{chroma.url} failed.*is the server still there") as gone:
+                await attempt
+            assert "\n" not in str(gone.value)
+        await index.close()
+        with pytest.raises(IndexFault, match="no Chroma server at"):
+            await ChromaIndex(Cheap(), url=chroma.url, collection="gone").look()
+    finally:
+        chroma.start()
+    again = ChromaIndex(Cheap(), url=chroma.url, collection="gone")
+    assert await again.look() == {one.id for one in ITEMS}
+    await again.sync(ITEMS)
+    await again.close()
+
+
+def test_a_workspace_says_where_its_index_is(tmp_path: Path) -> None:
+    assert ChromaIndex.of(Workspace(tmp_path, {}), Cheap())._place == str(tmp_path / "index")
+    named = Workspace(tmp_path, {"WISEN_INDEX_URL": "http://chroma:8000"})
+    assert ChromaIndex.of(named, Cheap())._place == "http://chroma:8000"
 
 
 async def test_more_items_than_are_scored_exactly(tmp_path: Path) -> None:
@@ -180,6 +225,11 @@ async def test_where_it_cannot_open_it_says_so(tmp_path: Path, embedder: MiniLM)
         ChromaIndex(embedder, path=tmp_path, url="http://localhost:1")
     with pytest.raises(IndexFault, match="no URL"):
         await ChromaIndex(embedder, url="localhost:8000").ids()
+    with pytest.raises(IndexFault, match="no usable port"):
+        await ChromaIndex(embedder, url="http://localhost:eight").ids()
+    with pytest.raises(IndexFault, match="holds no user and password") as told:
+        await ChromaIndex(embedder, url="http://me:secret@localhost:8000").ids()
+    assert "secret" not in str(told.value)
     with pytest.raises(IndexFault, match="no Chroma server"):
         await ChromaIndex(embedder, url="http://127.0.0.1:9").ids()
 

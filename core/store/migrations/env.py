@@ -1,9 +1,9 @@
-"""Run by Alembic. The connection, and the transaction it is in, come from `wisen.core.store.engine.migrate`."""
+"""Run by Alembic. The connection, and the transaction it is in, come from `wisen.core.store.upgrade.migrate`."""
 
 from alembic import context
 
-from wisen.core.store.engine import VERSION_TABLE
 from wisen.core.store.tables import Table
+from wisen.core.store.upgrade import VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],
