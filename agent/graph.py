@@ -175,7 +175,8 @@ def compiled() -> Any:
     graph.add_conditional_edges("step", _after_step, ["act", "judge"])
     graph.add_edge("judge", "distil")
     graph.add_edge("distil", END)
-    return graph.compile()
+    # Called from a node of another graph it would inherit that one's checkpointer, and no checkpoint revives a browser.
+    return graph.compile(checkpointer=False)
 
 
 def _after_act(state: AgentState) -> str:

@@ -19,8 +19,10 @@ class LocalRollouts:
     """`workers` asyncio tasks, each with an environment of its own, over one model. Writes nothing to the store.
 
     An episode whose environment or model breaks, or that runs out of time, is a failed trajectory with the reason; its
-    environment is replaced and the others go on. After `patience` broken episodes in a row an `EnvironmentFault` with
-    the last reason is raised, since then it is not the episode that is at fault.
+    environment is replaced and the others go on. It is yielded once another episode has ended well, before or after it:
+    after `patience` broken ones in a row, or where all of a run break, an `EnvironmentFault` with the last reason is
+    raised and they are not yielded, since then it is not the episodes that are at fault, and they should be played
+    again. `proven` says that an episode of the same batch has ended well in an earlier run.
     """
 
     def __init__(
@@ -34,13 +36,14 @@ class LocalRollouts:
         distiller: Distiller | None = None,
         artifacts: Path | None = None,
         patience: int = 8,
+        proven: bool = False,
     ) -> None:
         self._suite, self._model, self._judge = suite, model, judge
         self._recaller, self._distiller = recaller, distiller
         self._artifacts = artifacts
         self._workers = workers
         self._patience = patience
-        self._broken = 0
+        self._proven = proven
 
     async def run(self, requests: Sequence[EpisodeRequest]) -> AsyncGenerator[Episode, None]:
         todo = deque(requests)
@@ -49,7 +52,8 @@ class LocalRollouts:
             asyncio.create_task(self._work(todo, done), name=f"rollout-{number}")
             for number in range(min(self._workers, len(todo)))
         ]
-        alive = len(workers)
+        alive, proven = len(workers), self._proven
+        broken: list[Episode] = []  # in a row, and not yet yielded
         try:
             while alive:
                 episode = await done.get()
@@ -58,8 +62,18 @@ class LocalRollouts:
                     for worker in workers:
                         if worker.done() and not worker.cancelled() and (error := worker.exception()):
                             raise error
-                else:
-                    yield episode
+                    continue
+                broken.append(episode)
+                if episode.trajectory.end is not EpisodeEnd.FAILED:
+                    proven, settled, broken = True, broken, []
+                    for one in settled:
+                        yield one
+                elif len(broken) >= self._patience:
+                    raise _not_theirs(f"{len(broken)} episodes in a row broke", broken)
+            if broken and not proven:
+                raise _not_theirs("every episode broke", broken)
+            for one in broken:
+                yield one
         finally:
             for worker in workers:
                 worker.cancel()
@@ -76,13 +90,6 @@ class LocalRollouts:
                 if episode.trajectory.end is EpisodeEnd.FAILED:
                     broken, environment = environment, None
                     await _put_away(broken)
-                    self._broken += 1
-                    if self._broken >= self._patience:
-                        raise EnvironmentFault(
-                            f"{self._broken} episodes in a row broke", f"the last: {episode.trajectory.error}"
-                        )
-                else:
-                    self._broken = 0
                 await done.put(episode)
         finally:
             try:
@@ -121,6 +128,10 @@ class LocalRollouts:
         folder = self._artifacts / request.trajectory_id
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+def _not_theirs(what: str, broken: Sequence[Episode]) -> EnvironmentFault:
+    return EnvironmentFault(what, f"the last: {broken[-1].trajectory.error}")
 
 
 async def _put_away(broken: Environment) -> None:

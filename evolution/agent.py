@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from wisen.agent.nodes import Node, Where, read
 from wisen.core.errors import SettingsError
-from wisen.core.records import JSON, EpisodeRequest, MemoryMode, Phase, Release, Split, Task, Trajectory
+from wisen.core.records import JSON, MemoryMode, Phase, Release, Split, Task, Trajectory
 from wisen.core.settings import load
 from wisen.core.workspace import DEFAULT_ROOT, Workspace
 from wisen.evolution.play import named_release
@@ -35,8 +35,6 @@ class Agent:
         self._settings = load(RunSettings, overrides={"model": model, "suite": suite, **settings})
         self._bench = Workbench("agent", self._settings, Workspace(root), lambda event: None)
         self._stack = AsyncExitStack()
-        self._opening = asyncio.Lock()
-        self._up = False
         self._attempts: dict[str, int] = {}
         self._release: Release | None = None
 
@@ -60,13 +58,11 @@ class Agent:
     @property
     def release(self) -> Release:
         """What plays. Raises `SettingsError` where the agent is not open."""
-        if self._release is None:
-            raise SettingsError("this agent is not open", "run the graph inside `async with Agent(…)`")
-        return self._release
+        return self._open()
 
     def tasks(self, per_template: int = 1, *, split: Split = Split.REPORT, offset: int = 0) -> tuple[Task, ...]:
         """Tasks of the suite, `per_template` of each template."""
-        assert self.release
+        self._open()
         return self._bench.suite.tasks(split, per_template, offset=offset)
 
     async def play(self, task: Task) -> Trajectory:
@@ -86,7 +82,6 @@ class Agent:
         )
         attempt = self._attempt(task)
         request = request.model_copy(update={"attempt": attempt, "trajectory_id": f"{request.trajectory_id}-{attempt}"})
-        await self._first_alone(request)
         await bench.play([request], phase="play", title=task.id)
         trajectory = bench.store.trajectory(request.trajectory_id)
         assert trajectory is not None
@@ -102,15 +97,10 @@ class Agent:
 
         return play_with_wisen
 
-    async def _first_alone(self, request: EpisodeRequest) -> None:
-        """The first episode brings up the suite and the index: those that begin meanwhile wait for it. What was played
-        here is not played again after."""
-        if self._up:
-            return
-        async with self._opening:
-            if not self._up:
-                await self._bench.play([request], phase="play", title=request.task.id)
-                self._up = True
+    def _open(self) -> Release:
+        if self._release is None:
+            raise SettingsError("this agent is not open", "run the graph inside `async with Agent(…)`")
+        return self._release
 
     def _attempt(self, task: Task) -> int:
         """Numbers from 0, and on from what the store holds of this agent."""

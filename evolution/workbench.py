@@ -20,6 +20,7 @@ from wisen.core.ids import content_id
 from wisen.core.protocols import Distiller, Model, Suite
 from wisen.core.records import (
     Advanced,
+    EpisodeEnd,
     EpisodeRequest,
     MemoryMode,
     Outcome,
@@ -66,6 +67,7 @@ class Workbench(Generic[S]):
         self.stopping = threading.Event()
         self._stack = AsyncExitStack()
         self._models: dict[str, Model] = {}
+        self._opening = asyncio.Lock()
         self._started = False
 
     async def __aenter__(self) -> Self:
@@ -166,9 +168,10 @@ class Workbench(Generic[S]):
         if todo:
             started = time.monotonic()
             self.emit(PhaseStarted(phase=phase, title=title, total=len(requests)))
-            solved = sum(outcome.success for outcome in self.store.outcomes(present).values())
-            done = len(present)
-            rollouts = await self._rollouts(todo[0].release, todo[0].memory)
+            before = self.store.outcomes(present).values()
+            solved, done = sum(outcome.success for outcome in before), len(present)
+            proven = any(outcome.end is not EpisodeEnd.FAILED for outcome in before)
+            rollouts = await self._rollouts(todo[0].release, todo[0].memory, proven=proven)
             # Closed here and now: if the store refuses an episode, no worker plays on while the suite stops.
             async with aclosing(rollouts.run(todo)) as episodes:
                 async for episode in episodes:
@@ -181,10 +184,11 @@ class Workbench(Generic[S]):
         outcomes = self.store.outcomes(ids)
         return {key: outcomes[key] for key in ids}
 
-    async def _rollouts(self, release: Release, memory: MemoryMode) -> LocalRollouts:
-        if not self._started:
-            await self.suite.start()
-            self._started = True
+    async def _rollouts(self, release: Release, memory: MemoryMode, *, proven: bool) -> LocalRollouts:
+        async with self._opening:  # an application may play several at once
+            if not self._started:
+                await self.suite.start()
+                self._started = True
         recaller: Recaller | None = None
         if memory is not MemoryMode.OFF:
             snapshot = self.bank.snapshot(release.bank_version)
@@ -199,6 +203,7 @@ class Workbench(Generic[S]):
             recaller=recaller,
             distiller=self.distiller,
             artifacts=self.workspace.artifacts,
+            proven=proven,
         )
 
     async def in_thread(self, work: Callable[[], T]) -> T:

@@ -6,7 +6,7 @@ import pytest
 from tests.support.corridor import Corridor, moving, walk
 from wisen.agent.graph import AgentState, EpisodeContext, closed, compiled, line, without_effect
 from wisen.agent.judge import choose_judge
-from wisen.core.errors import ModelFault, SettingsError
+from wisen.core.errors import ModelFault
 from wisen.core.protocols import Capability, Environment, Model
 from wisen.core.records import (
     Action,
@@ -201,7 +201,7 @@ async def test_a_model_that_chooses_needs_actions_to_choose_from() -> None:
         def _seen(self) -> Observation:
             return super()._seen().model_copy(update={"actions": ()})
 
-    with pytest.raises(SettingsError, match="lists none"):
+    with pytest.raises(ModelFault, match="none is listed"):
         await play(UniformModel(), walk(0), environment=Wordless())
 
 

@@ -115,7 +115,7 @@ async def test_a_broken_environment_is_replaced_and_its_episode_failed_with_the_
 
 
 async def test_what_was_seen_before_it_broke_is_kept() -> None:
-    (episode,) = await run([walk(3)], Corridors(breaks(3, at=0)), model=right_along())
+    (episode,) = await run([walk(3)], Corridors(breaks(3, at=0)), model=right_along(), proven=True)
     assert episode.trajectory.instruction == "Open door 3."
     assert episode.trajectory.final is not None
     assert episode.trajectory.final.text == "You are at door 0."
@@ -126,7 +126,7 @@ async def test_a_success_that_the_judge_could_not_be_asked_about_is_no_success()
         async def judge(self, trajectory: Trajectory) -> Verdict:
             raise ModelFault("the judge is away")
 
-    rollouts = LocalRollouts(Corridors(), right_along(), Broken(), workers=1)
+    rollouts = LocalRollouts(Corridors(), right_along(), Broken(), workers=1, proven=True)
     (episode,) = [episode async for episode in rollouts.run([walk(1)])]
     trajectory = episode.trajectory
     assert (trajectory.end, trajectory.error, trajectory.success) == (EpisodeEnd.FAILED, "the judge is away", False)
@@ -182,6 +182,24 @@ async def test_patience_ends_when_episodes_break_in_a_row() -> None:
     assert all(place.closed == 1 for place in always.made)
     every_third = Corridors(breaks(*range(0, 30, 3)))
     assert len(await run(requests, every_third, workers=1, patience=2)) == 30
+
+
+async def test_where_every_episode_breaks_none_is_brought_back_so_that_all_are_played_again() -> None:
+    requests = [walk(number) for number in range(3)]
+    brought = []
+    with pytest.raises(EnvironmentFault, match=r"every episode broke \(the last: the floor gave way"):
+        async for episode in LocalRollouts(Corridors(breaks(0, 1, 2)), UniformModel(), JUDGE, workers=1).run(requests):
+            brought.append(episode)
+    assert brought == []
+    proven = await run(requests, Corridors(breaks(0, 1, 2)), proven=True)  # the last ones of a batch that went well
+    assert [episode.trajectory.end for episode in proven] == [EpisodeEnd.FAILED] * 3
+
+
+async def test_broken_episodes_come_back_once_another_ends_well() -> None:
+    requests = [walk(number) for number in range(5)]
+    episodes = await run(requests, Corridors(breaks(0, 1, 4)), workers=1)
+    assert [episode.trajectory.id for episode in episodes] == [f"traj-{number}" for number in range(5)]
+    assert [episode.trajectory.end is EpisodeEnd.FAILED for episode in episodes] == [True, True, False, False, True]
 
 
 @pytest.mark.parametrize("workers", [1, 4])

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.support.fake_openai import KEY, FakeOpenAI, reply
+from tests.support.serving import TOKEN, served
+from tests.support.talker import build_talker
 from wisen.app.cli import app
 from wisen.core.errors import StoreError
 
@@ -19,7 +22,8 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 WISEN = str(Path(sys.executable).with_name("wisen"))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 pytestmark = pytest.mark.timeout(300)  # fresh processes that import torch, on a machine that may be busy
-TRIED = {"own_model.py", "errands.py", "test_contract.py", "pyproject.toml", "desk.py", "whole_graph.py"}
+ELSEWHERE = {"embedded.py", "desk.py"}  # from an installed wheel, in tests/project/test_embedding.py
+TRIED = {"ask_choice.py", "own_model.py", "errands.py", "test_contract.py", "pyproject.toml"} | ELSEWHERE
 
 
 def fences(page: Path, language: str) -> list[str]:
@@ -101,6 +105,23 @@ def test_remote_model(tmp_path: Path) -> None:
     assert {tool["function"]["name"] for tool in server.requests[0]["tools"]} == {"click", "type", "select"}
 
 
+def test_a_served_model_is_asked(tmp_path: Path) -> None:
+    """The page's curl line and its script as they stand, but for the address. What `wisen models serve` itself prints
+    is in tests/app/test_serve.py."""
+    from wisen.models.generation import TextModel
+
+    model = TextModel.load(str(build_talker(tmp_path / "weights")), name="r3", threads=1)
+    at = copied("serving.md", tmp_path)
+    (curl,) = (words for words in commands(ROOT / "docs" / "serving.md") if words[0] == "curl")
+    with served({"r3": model}) as base:
+        told = ran([sys.executable, "ask_choice.py"], at, OPENAI_BASE_URL=base, OPENAI_API_KEY=TOKEN)
+        curl[1] = curl[1].replace("http://127.0.0.1:8000/v1", base)
+        curl = [word.replace("$OPENAI_API_KEY", TOKEN) for word in curl]
+        if shutil.which("curl"):
+            assert '"role":"assistant"' in ran([*curl, "--silent", "--show-error"], at)
+    assert re.fullmatch(r"click (Submit|Cancel) -\d+\.\d+\n", told)
+
+
 @pytest.fixture(scope="module")
 def errands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page's package, installed into a folder `site` beside it. Without network: its one dependency is here."""
@@ -146,30 +167,3 @@ def test_own_suite_evolves(errands: Path) -> None:
     told = ran(command, errands, PYTHONPATH=str(errands / "site"))
     assert "wisen evolve on errands, seed 0" in told
     assert list((errands / "try" / "runs").glob("evolve-*/report.html"))
-
-
-def test_memory_in_a_foreign_graph_beside_an_application_s_own_packages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = "your-graph.md"
-    for folder in ("agent", "memory"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "__init__.py").write_text("OWNER = 'the application'\n")
-    at = copied(page, tmp_path)
-    with (at / "desk.py").open("a") as file:
-        file.write("    asyncio.run(main())  # again, for what the page says of a second run\n")
-        file.write("\nimport agent, memory\nassert agent.OWNER == memory.OWNER == 'the application'\n")
-    told = ran([sys.executable, "desk.py"], at).splitlines()
-    assert told[:3] == fences(ROOT / "docs" / page, "")[0].splitlines()
-    assert told[3:5] == told[:2]
-    assert "order 2051" in told[5] and "worked" in told[5] and "\"unlock(order='<1>'); refund" not in told[5]
-    monkeypatch.chdir(at)
-    listed = CliRunner().invoke(app, the_command(page, "wisen", "memory", "list")[1:]).output
-    assert "2 items at bank version" in listed
-    assert "Refund order <1>. -> unlock(order='<1>'); refund(order='<1>')" in listed
-
-
-@pytest.mark.browser
-def test_the_whole_graph(tmp_path: Path) -> None:
-    told = ran([sys.executable, "whole_graph.py"], copied("your-graph.md", tmp_path))
-    assert re.match(r"terminated (True|False) \['click button ", told)
