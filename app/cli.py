@@ -1,5 +1,6 @@
 """`wisen`: the command line. Starts light; a command imports what it needs when it runs."""
 
+import io
 import logging
 import os
 import sys
@@ -132,20 +133,18 @@ def report(
 
 
 @app.command()
-def doctor(workspace: WorkspaceOption = DEFAULT_WORKSPACE) -> None:
-    """Say for each part whether it is here and works, and what to do where it does not."""
-    from rich.console import Console
-    from rich.text import Text
+def doctor(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    model: Annotated[str, typer.Option(help="A LiteLLM name: is its provider's key set?")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of findings as JSON.")] = False,
+) -> None:
+    """Say for each part whether it is here and works, and what to do where it does not. Exit code 1 if the main job
+    lacks something."""
+    from wisen.app.check import healthy
+    from wisen.app.doctor import check_all, print_checks
 
-    from wisen.app.doctor import check_all, healthy
-
-    console = Console()
-    checks = check_all(workspace)
-    for check in checks:
-        mark, style = {True: ("ok", "green"), False: ("missing", "red"), None: ("optional", "yellow")}[check.ok]
-        console.print(Text.assemble((f"{mark:9}", style), f"{check.part:12} {check.found}"), soft_wrap=True)
-        if check.advice:
-            console.print(Text(f"{'':22}{check.advice}"), soft_wrap=True)
+    checks = check_all(workspace, model=model)
+    print_checks(checks, as_json=as_json)
     if not healthy(checks):
         raise typer.Exit(1)
 
@@ -172,6 +171,8 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for a terminal that knows fewer letters than we write
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         with disk_faults("could not write", only=FULL):

@@ -12,7 +12,7 @@ from wisen.core.errors import ModelFault, SettingsError
 from wisen.core.protocols import Capability
 from wisen.core.records import ModelReply, ModelRequest, Usage
 from wisen.models.remote_faults import retry_after, to_fault
-from wisen.models.remote_wire import from_tool_calls, to_messages, to_tools
+from wisen.models.remote_wire import checked_text, from_tool_calls, to_messages, to_tools
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ class LiteLLMModel:
         if finish == "content_filter" or refusal:
             said = f": {refusal}" if refusal else ""
             raise ModelFault(f"{self._name} refused by its content filter{said}", "it may refuse the same again")
-        text = choice.message.content or ""
+        text = checked_text(self._name, choice.message.content or "")
         calls = from_tool_calls(self._name, choice.message.tool_calls or (), cut=cut)
         if not text.strip() and not calls:
             hint = "it used all its tokens before the answer: raise max_tokens" if cut else "try another model"

@@ -17,6 +17,7 @@ _REFUSED = {"ConnectionRefusedError", "ConnectError", "ClientConnectorError", "C
 _CUT = {"ReadError", "RemoteProtocolError", "ClientPayloadError", "ServerDisconnectedError", "ConnectionResetError"}
 _TIMEOUT = {"Timeout", "APITimeoutError", "TimeoutError", "TimeoutException", "ReadTimeout", "ConnectTimeout"}
 _MALFORMED = {"JSONDecodeError", "APIResponseValidationError"}
+_MALFORMED_SIGNS = ("provider returned 'choices'", "invalid response from LLM endpoint")
 
 
 def to_fault(
@@ -51,7 +52,7 @@ def to_fault(
             return fault("cannot be reached", "check api_base, the network, and that the server runs", retryable=True)
         if names & _CUT:
             return fault("cut the connection", "try again; see the server's log if it stays", retryable=True)
-        if names & _MALFORMED or "provider returned 'choices'" in said:
+        if names & _MALFORMED or any(sign in said for sign in _MALFORMED_SIGNS):
             return fault("sent a malformed answer", "check that api_base is its chat API", retryable=True)
     if "ContextWindowExceededError" in names:
         return fault("was asked more than fits its context", "shorten the prompt or lower max_tokens")

@@ -8,6 +8,7 @@ from wisen.core.errors import ModelFault, SettingsError
 from wisen.core.records import Message, Role, ToolCall, ToolSpec
 
 _SHOWN = 300  # characters of a reply that an error quotes
+_LONGEST = 100_000  # characters of an answer that are taken; what is asked for is far less
 
 
 def to_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
@@ -31,17 +32,29 @@ def to_tools(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:
     ]
 
 
+def checked_text(model: str, text: str) -> str:
+    """The text of a reply. Raises `ModelFault` for what is no text (half a character), and for one that is too long to
+    be an answer: it would be in every later prompt of its episode."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as problem:
+        raise ModelFault(f"{model} answered with half a character", "nothing was executed", retryable=True) from problem
+    if len(text) > _LONGEST:
+        raise ModelFault(
+            f"{model} answered with {len(text):,} characters: {text[:_SHOWN]}…", f"at most {_LONGEST:,} are taken"
+        )
+    return text
+
+
 def from_tool_calls(model: str, raw_calls: Sequence[Any], *, cut: bool) -> tuple[ToolCall, ...]:
     """Tool calls of a reply. Raises `ModelFault` with the raw text where the arguments are not a JSON object; `cut`
     says that the reply ended at its token limit."""
-    return tuple(
-        ToolCall(
-            name=raw.function.name or "",
-            arguments=_arguments(model, raw.function.name or "", raw.function.arguments or "", cut=cut),
-            id=raw.id or "",
-        )
-        for raw in raw_calls
-    )
+    calls = []
+    for raw in raw_calls:
+        name = checked_text(model, raw.function.name or "")
+        arguments = _arguments(model, name, raw.function.arguments or "", cut=cut)
+        calls.append(ToolCall(name=name, arguments=arguments, id=checked_text(model, raw.id or "")))
+    return tuple(calls)
 
 
 def _message(message: Message) -> dict[str, Any]:
@@ -64,14 +77,16 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def _arguments(model: str, tool: str, raw: str, *, cut: bool) -> dict[str, Any]:
+    checked_text(f"{model}, calling {tool},", raw)
     if not raw:
         return {}  # how many providers write a call without arguments
     try:
         arguments = json.loads(raw, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        json.dumps(arguments, ensure_ascii=False).encode()  # raises for half a character
     except ValueError as problem:
         hint = "the reply was cut at its token limit: raise max_tokens" if cut else "nothing was executed"
         raise ModelFault(
-            f"{model} called {tool} with malformed arguments: {problem}; it wrote: {raw[:_SHOWN]}",
+            f"{model} called {tool[:_SHOWN]} with malformed arguments: {problem}; it wrote: {raw[:_SHOWN]}",
             hint,
             retryable=not cut,
         ) from problem

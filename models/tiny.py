@@ -5,6 +5,8 @@ a key, a GPU or a hub.
 """
 
 import json
+import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -29,7 +31,8 @@ class TinyShape(Record):
 
 def build_tiny(folder: Path, texts: Iterable[str], shape: TinyShape, *, seed: int) -> int:
     """Write a randomly initialised Llama and a tokenizer trained on `texts` to `folder`, in the transformers format.
-    Returns the number of parameters. Same texts, shape and seed: same files."""
+    Returns the number of parameters. Same texts, shape and seed: same files. The folder appears whole or not at all;
+    one that is there already is replaced."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -52,14 +55,18 @@ def build_tiny(folder: Path, texts: Iterable[str], shape: TinyShape, *, seed: in
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config)
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    scratch = folder.with_name(folder.name + ".part")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    model.save_pretrained(scratch)
+    tokenizer.save_pretrained(scratch, save_jinja_files=False)  # its template in the file that every checkpoint copies
     recipe = {
         "algorithm": "random initialisation",
         "seed": seed,
         "shape": shape.model_dump(),
         "parameters": model.num_parameters(),
     }
-    (folder / "card.json").write_text(json.dumps({"parent": None, "recipe": recipe}, indent=2, sort_keys=True) + "\n")
+    (scratch / "card.json").write_text(json.dumps({"parent": None, "recipe": recipe}, indent=2, sort_keys=True) + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(scratch, folder)
     return int(model.num_parameters())

@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 PAD, ACT, END = "<pad>", "<act>", "<end>"
 TAGS = {kind: f"<{kind.value}>" for kind in SpanKind}
 SPECIAL = (PAD, ACT, END, *TAGS.values())
+# For whoever talks to such a backbone in messages: a message becomes the span that is nearest to its role.
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ {'system': '<system>', 'assistant': '<history>', 'tool': '<tool_result>'}"
+    ".get(message.role, '<task>') }}{{ message.content }}{% endfor %}{% if add_generation_prompt %}<act>{% endif %}"
+)
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "PreTrainedTokenizerFast":
     """Byte-level BPE over words, on the environments' own text. The same texts give the same vocabulary."""
-    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
@@ -39,7 +44,10 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "PreTrainedTokeniz
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=END)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, chat_template=CHAT_TEMPLATE
+    )
 
 
 class Codec:

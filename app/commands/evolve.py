@@ -1,18 +1,17 @@
 """`wisen evolve`, `wisen run` and `wisen report`: settings in, progress while it works, tables and files at the end."""
 
-import asyncio
 import json
 import os
 import re
-import signal
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
 
 from wisen.app.console import Progress, print_report
+from wisen.app.drive import drive
 from wisen.core.errors import SettingsError
 from wisen.core.records import ArmResult, RunReport
 from wisen.core.settings import Settings, load, merged, nested
@@ -38,19 +37,21 @@ def run_evolve(
     default = DEFAULT_FILE if DEFAULT_FILE.is_file() else None
     settings = _resolved(EvolveSettings, config or default, assignments, flags)
     if dry_run:
-        sys.stdout.write(as_toml(settings.model_dump(mode="json")))
+        _print_toml(settings)
         return
     workspace, console = Workspace(root), Console()
+    with workspace.lock():  # who may not have it is told now: the imports that follow take seconds
+        pass
     from wisen.evolution.evolve import evolve, prepare
 
     with Progress(console) as progress:
         if prepare_only:
-            _drive(lambda: prepare(settings, workspace, on_event=progress.on_event), console)
+            drive(lambda: prepare(settings, workspace, on_event=progress.on_event), console)
             return
-        report = _drive(lambda: evolve(settings, workspace, on_event=progress.on_event, command=_command()), console)
+        report = drive(lambda: evolve(settings, workspace, on_event=progress.on_event, command=_command()), console)
     folder = _folder(workspace, report.run_id)
-    (folder / SETTINGS).write_text(as_toml(settings.model_dump(mode="json")), encoding="utf-8")
-    (folder / RECORD).write_text(report.model_dump_json(indent=1), encoding="utf-8")
+    _put(folder / SETTINGS, as_toml(settings.model_dump(mode="json")).encode())
+    _put(folder / RECORD, report.model_dump_json(indent=1).encode())
     _show(report, workspace, console)
 
 
@@ -61,13 +62,15 @@ def run_play(
 
     settings = _resolved(RunSettings, config, assignments, flags)  # wisen.toml is evolve's: it has other tables
     if dry_run:
-        sys.stdout.write(as_toml(settings.model_dump(mode="json")))
+        _print_toml(settings)
         return
-    console = Console()
+    workspace, console = Workspace(root), Console()
+    with workspace.lock():  # as above
+        pass
     from wisen.evolution.play import play
 
     with Progress(console) as progress:
-        result = _drive(lambda: play(settings, Workspace(root), on_event=progress.on_event), console)
+        result = drive(lambda: play(settings, workspace, on_event=progress.on_event), console)
     _show_arm(result, console)
 
 
@@ -77,7 +80,9 @@ def run_report(root: Path, run_id: str) -> None:
     if not found:
         known = ", ".join(path.parent.name for path in workspace.runs.glob(f"*/{RECORD}")) or "none"
         raise SettingsError(f"{workspace.root} has no report of {run_id or 'any run'}", f"it has: {known}")
-    _show(RunReport.model_validate_json(found[-1].read_text(encoding="utf-8")), workspace, Console())
+    from wisen.app.report import read_report
+
+    _show(read_report(found[-1]), workspace, Console())
 
 
 def as_toml(values: Mapping[str, Any], prefix: str = "") -> str:
@@ -91,6 +96,19 @@ def as_toml(values: Mapping[str, Any], prefix: str = "") -> str:
             inner = as_toml(value, f"{path}.")
             text += f"\n[{path}]\n{inner}" if not inner.startswith("\n") else inner
     return text
+
+
+def _print_toml(settings: Settings) -> None:
+    """TOML is UTF-8 whatever the terminal's encoding is."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(as_toml(settings.model_dump(mode="json")).encode())
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    scratch = path.with_name(path.name + ".part")
+    scratch.write_bytes(content)
+    os.replace(scratch, path)
 
 
 def _toml_key(key: str) -> str:
@@ -107,38 +125,12 @@ def _resolved(shape: type[S], config: Path | None, assignments: Sequence[str], f
     return load(shape, file=config, overrides=merged(nested(assignments), given))
 
 
-def _drive(make: Callable[[], Coroutine[Any, Any, T]], console: Console) -> T:
-    """Run to the end. Ctrl-C and SIGTERM stop it in good order: browser closed, store whole, exit code 128 + signal."""
-    received: list[signal.Signals] = []
-
-    async def main() -> T:
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
-        assert task is not None
-
-        def stop(number: signal.Signals) -> None:
-            received.append(number)
-            if len(received) == 1:
-                task.cancel()
-            else:
-                os._exit(128 + number)
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop, number)
-        return await make()
-
-    try:
-        return asyncio.run(main())
-    except (asyncio.CancelledError, KeyboardInterrupt):
-        console.print("stopped; what was finished is kept, and the same command goes on from there", soft_wrap=True)
-        raise SystemExit(128 + (received[0] if received else signal.SIGINT)) from None
-
-
 def _show(report: RunReport, workspace: Workspace, console: Console) -> None:
     from wisen.app.report import learning_curve, render_html
 
     folder = _folder(workspace, report.run_id)
-    (folder / PAGE).write_text(render_html(report, artifacts=workspace.artifacts), encoding="utf-8")
-    (folder / CURVE).write_bytes(learning_curve(report))
+    _put(folder / PAGE, render_html(report, artifacts=workspace.artifacts).encode())
+    _put(folder / CURVE, learning_curve(report))
     print_report(report, console)
     console.print(f"report:         {_near(folder / PAGE)}", markup=False, soft_wrap=True)
     console.print(f"learning curve: {_near(folder / CURVE)}", markup=False, soft_wrap=True)

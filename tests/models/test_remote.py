@@ -109,11 +109,27 @@ async def test_reads_tool_calls() -> None:
     )
 
 
-@pytest.mark.parametrize("raw", ['{"ref": "e4"', "[1]", '{"ref": NaN}', '{"ref": 1, "ref": 2}', "e4"])
+@pytest.mark.parametrize(
+    "raw", ['{"ref": "e4"', "[1]", '{"ref": NaN}', '{"ref": 1, "ref": 2}', "e4", r'{"ref": "\ud800"}']
+)
 async def test_malformed_arguments_are_a_fault_that_shows_them(raw: str) -> None:
     problem, _ = await fault([reply(None, tool_calls=[("c1", "click", raw)], finish="tool_calls")])
     assert raw in problem.problem
     assert "click" in problem.problem
+
+
+@pytest.mark.parametrize(("text", "says"), [("x" * 1_000_000, "1,000,000 characters"), ("\ud800", "half a character")])
+async def test_text_that_is_no_answer_is_a_fault(text: str, says: str) -> None:
+    problem, _ = await fault([reply(text)])
+    assert says in problem.problem and len(str(problem)) < 600
+    problem, _ = await fault([reply(None, tool_calls=[("c1", text, "{}")], finish="tool_calls")])
+    assert says in problem.problem and len(str(problem)) < 600
+
+
+async def test_arguments_of_a_megabyte_are_a_fault_that_shows_their_beginning() -> None:
+    long = '{"ref": "' + "x" * 1_000_000 + '"}'
+    problem, _ = await fault([reply(None, tool_calls=[("c1", "click", long)], finish="tool_calls")])
+    assert "1,000,011 characters" in problem.problem and len(str(problem)) < 600
 
 
 async def test_arguments_cut_at_the_token_limit_say_so_and_are_not_tried_again() -> None:
@@ -174,6 +190,8 @@ async def test_a_field_that_the_provider_does_not_take_is_an_error_unless_left_o
         (Answer("{}"), "malformed", True),
         (Answer('{"id": "x", "choices": []}'), "no choice", True),
         (Answer(""), "malformed", True),
+        (Answer("[1, 2]"), "malformed", True),
+        (Answer("<html>welcome</html>", headers={"Content-Type": "text/html"}), "malformed", True),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )

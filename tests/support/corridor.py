@@ -54,6 +54,8 @@ class Corridor:
         await asyncio.sleep(30.0 if self._task.environment == "slow" else 0)
         self._trouble(self._task, self._steps)
         self._steps += 1
+        if wrong := _wrong(action):
+            return StepResult(observation=self._seen(), reward=-0.125, info={"note": wrong})
         move = str(action.tool_call.arguments["to"]) if action.tool_call else action.text
         if move == "open":
             right = self._door == self._task.params["door"]
@@ -76,6 +78,16 @@ class Corridor:
             actions=MOVES,
             tools=(TOOL,) if self._tools else (),
         )
+
+
+def _wrong(action: Action) -> str:
+    """What is wrong with a tool call."""
+    call = action.tool_call
+    if call is None:
+        return ""
+    if call.name != TOOL.name:
+        return f"there is no tool {call.name}"
+    return "" if isinstance(call.arguments.get("to"), str) else f"{call.name} needs a text: to"
 
 
 class Corridors:

@@ -1,22 +1,29 @@
 """A process that runs the real command line again and again, each time in a fork, so that a test that kills and resumes
 pays for the heavy imports once. Requests and replies are lines of JSON:
 
-    {"args": [...], "out": FILE, "log": FILE, "kill": null or {"when": "before" or "after", "write": REGEX, "nth": 1}}
-    {"pid": 123}, and when it has ended {"code": 0}
+    {"args": [...], "out": FILE, "log": FILE, "trace": FILE, "kill": {...}, "moment": {...}}
+    {"pid": 123}, and when it has ended {"code": 0, "orphans": []}
 
-`kill` is a SIGKILL by its own hand at a write to the store: just before its transaction, or just after.
+`kill`, {"when": "before" or "after", "write": REGEX, "nth": 1}, is a SIGKILL by its own hand at a write to the store:
+just before its transaction, or just after. `moment` is one at some moment of a stretch of work: see `moments`. Both may
+be missing, as may `env`, variables to set. `orphans` are the command lines of what the command had started and what
+still ran `PATIENCE` seconds after its end; they are ended then.
 """
 
+import ctypes
 import json
 import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from tests.support.levers import LOG, LeverSuite
+from tests.support.moments import Watch
 from wisen.core.store.base import StoreBase
 from wisen.environments import registry
 
@@ -25,9 +32,12 @@ HEAVY = (
     "wisen.app.cli wisen.app.commands.evolve wisen.app.report wisen.evolution.evolve wisen.models.engine "
     "wisen.trainers.rft scipy.stats statsmodels.stats.proportion"
 )
+PATIENCE = 5.0  # seconds
+SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: who loses its parent below becomes this process's child
 
 
 def main() -> None:
+    ctypes.CDLL(None).prctl(SUBREAPER, 1)
     for name in HEAVY.split():
         __import__(name)
     sys.stdout.write(json.dumps({"threads": len(os.listdir("/proc/self/task"))}) + "\n")
@@ -39,7 +49,35 @@ def main() -> None:
             _run(request)
         _say({"pid": pid})
         _, status = os.waitpid(pid, 0)
-        _say({"code": os.waitstatus_to_exitcode(status)})
+        _say({"code": os.waitstatus_to_exitcode(status), "orphans": _orphans()})
+
+
+def _orphans() -> list[str]:
+    """Wait for what a command left running; what does not end by itself."""
+    deadline = time.monotonic() + PATIENCE
+    while left := _children():
+        if time.monotonic() > deadline:
+            lines = [Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")[:200] for pid in left]
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return lines
+        time.sleep(0.02)
+    return []
+
+
+def _children() -> list[int]:
+    """This process's children that run; those that have ended are put to rest."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended just now
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid():
+                found.append(int(folder.name))
+    return found
 
 
 def _say(reply: dict[str, Any]) -> None:
@@ -55,8 +93,10 @@ def _run(request: dict[str, Any]) -> None:
         os.dup2(out, 1)
         os.dup2(out, 2)
         os.environ[LOG] = request["log"]
+        os.environ.update(request.get("env", {}))
         _offer_levers()
-        if request["kill"]:
+        Watch(Path(request["trace"]), request.get("moment")).start()
+        if request.get("kill"):
             _kill_at(**request["kill"])
         sys.argv = ["wisen", *request["args"]]
         from wisen.app.cli import main as command

@@ -1,0 +1,1 @@
+"""An endpoint that speaks OpenAI's chat API over local models."""

@@ -1,0 +1,212 @@
+"""The endpoint's paths, who may use them, and OpenAI's error bodies with the right status."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from wisen.app.server.answers import Answer, begin_chat, begin_completion
+from wisen.app.server.messages import Body
+from wisen.app.server.replies import dump, error_body
+from wisen.app.server.wire import ChatRequest, CompletionRequest
+from wisen.core.errors import ModelFault, WisenError
+from wisen.models.generation import ContextOverflow, TextModel
+
+MAX_BODY = 16 * 2**20  # bytes
+_DRAINED = 8  # times that; most clients read no answer before they have sent their body
+B = TypeVar("B", bound=Body)
+
+
+class Refusal(Exception):
+    """A request that gets an error instead of an answer."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = "invalid_request_error",
+        code: str | None = None,
+        param: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = error_body(message, kind=kind, code=code, param=param)
+
+
+def create_app(models: Mapping[str, TextModel], token: str, *, max_body: int = MAX_BODY) -> ASGIApp:
+    """An ASGI application that serves each model under its name. One model may have several names."""
+    return _Gate(_Endpoint(models, max_body).app, token)
+
+
+class _Gate:
+    """Asks for the token before anything of a request is read."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app, self._expected = app, f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        if scope["path"] == "/health" or secrets.compare_digest(given, self._expected):
+            await self._app(scope, receive, send)
+            return
+        what = "Incorrect API key provided." if given else "You sent no API key."
+        body = error_body(
+            f"{what} Send `Authorization: Bearer TOKEN`.", kind="invalid_request_error", code="invalid_api_key"
+        )
+        await _json(body, 401, {"www-authenticate": "Bearer"})(scope, receive, send)
+
+
+class _Endpoint:
+    def __init__(self, models: Mapping[str, TextModel], max_body: int) -> None:
+        self._models, self._max_body = models, max_body
+        self._created = int(time.time())
+        routes = [
+            Route("/health", self._health),
+            Route("/v1/models", self._list),
+            Route("/v1/models/{name:path}", self._show),
+            Route("/v1/chat/completions", self._chat, methods=["POST"]),
+            Route("/v1/completions", self._complete, methods=["POST"]),
+        ]
+        handlers: Any = {
+            Refusal: _refused,
+            WisenError: _faulty,
+            ValidationError: _invalid,
+            HTTPException: _plain,
+            Exception: _broken,
+        }
+        self.app = Starlette(routes=routes, exception_handlers=handlers)
+
+    async def _health(self, request: Request) -> Response:
+        return _json({"status": "ok"})
+
+    async def _list(self, request: Request) -> Response:
+        return _json({"object": "list", "data": [self._described(name) for name in self._models]})
+
+    async def _show(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        self._model(name)
+        return _json(self._described(name))
+
+    async def _chat(self, request: Request) -> Response:
+        asked = await self._asked(request, ChatRequest)
+        return await _answered(request, await begin_chat(self._model(asked.model), asked), stream=bool(asked.stream))
+
+    async def _complete(self, request: Request) -> Response:
+        asked = await self._asked(request, CompletionRequest)
+        answer = await begin_completion(self._model(asked.model), asked)
+        return await _answered(request, answer, stream=bool(asked.stream))
+
+    def _model(self, name: str) -> TextModel:
+        if name not in self._models:
+            known = ", ".join(self._models)
+            raise Refusal(
+                404, f"The model `{name}` does not exist; here are: {known}", code="model_not_found", param="model"
+            )
+        return self._models[name]
+
+    def _described(self, name: str) -> dict[str, Any]:
+        return {
+            "id": name,
+            "object": "model",
+            "created": self._created,
+            "owned_by": "wisen",
+            "max_model_len": self._models[name].context,
+        }
+
+    async def _asked(self, request: Request, shape: type[B]) -> B:
+        data, size = bytearray(), 0
+        async for part in request.stream():
+            size += len(part)
+            if size <= self._max_body:
+                data += part
+            elif size > _DRAINED * self._max_body:
+                break
+        if size > self._max_body:
+            raise Refusal(413, f"The body is larger than {self._max_body} bytes.", code="request_too_large")
+        return shape.model_validate_json(bytes(data))
+
+
+class _Events(StreamingResponse):
+    """Server-sent events; however the response ends, the computing does too."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._chunks = answer.chunks()
+        super().__init__(self._chunks, media_type="text/event-stream", headers={"cache-control": "no-store"})
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._answer.leave()
+            await self._chunks.aclose()
+
+
+async def _answered(request: Request, answer: Answer, *, stream: bool) -> Response:
+    if stream:
+        return _Events(answer)
+    whole, gone = asyncio.create_task(answer.whole()), asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait((whole, gone), return_when=asyncio.FIRST_COMPLETED)
+        return _json(whole.result()) if whole.done() else Response(status_code=499)
+    finally:
+        whole.cancel()
+        gone.cancel()
+        await answer.leave()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(dump(body), status, headers, media_type="application/json")
+
+
+async def _refused(request: Request, refusal: Refusal) -> Response:
+    return _json(refusal.body, refusal.status, {"connection": "close"} if refusal.status == 413 else None)
+
+
+async def _faulty(request: Request, error: WisenError) -> Response:
+    if isinstance(error, ContextOverflow):
+        body = error_body(str(error), kind="invalid_request_error", code="context_length_exceeded", param="messages")
+        return _json(body, 400)
+    if isinstance(error, ModelFault):
+        return _json(error_body(str(error), kind="server_error"), 503 if error.retryable else 500)
+    return _json(error_body(str(error), kind="invalid_request_error"), 400)
+
+
+async def _invalid(request: Request, error: ValidationError) -> Response:
+    problems = [
+        (".".join(str(part) for part in each["loc"]), _said(each["type"], each["msg"])) for each in error.errors()
+    ]
+    message = "; ".join(f"{where}: {what}" if where else what for where, what in problems[:3])
+    return _json(error_body(message, kind="invalid_request_error", param=problems[0][0] or None), 400)
+
+
+def _said(kind: str, message: str) -> str:
+    return "this field is not known here" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
+
+
+async def _plain(request: Request, error: HTTPException) -> Response:
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    return _json(error_body(message, kind="invalid_request_error"), error.status_code, error.headers)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=499)
+    return _json(error_body("The server failed; its log says where.", kind="server_error"), 500)
