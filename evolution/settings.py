@@ -61,7 +61,8 @@ class RemoteSettings(Record):
 
     timeout: seconds for one try. retries: further tries after a fault that may pass. tools: False for a model without
     tool calls, which then gets the admissible actions in words. tool_choice: "required" where the server honours it.
-    leave_out: what the model is not sent; most providers take no seed.
+    max_tokens: of a reply, instead of what each request asks for (512 for an action); a model that thinks first needs
+    more. leave_out: what the model is not sent; most providers take no seed.
     """
 
     api_base: str | None = None
@@ -69,6 +70,7 @@ class RemoteSettings(Record):
     retries: int = Field(2, ge=0)
     tools: bool = True
     tool_choice: Literal["auto", "required"] = "auto"
+    max_tokens: int | None = Field(None, ge=1)
     leave_out: tuple[Literal["temperature", "seed"], ...] = ("seed",)
 
 

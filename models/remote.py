@@ -27,6 +27,7 @@ class LiteLLMModel:
     timeout: seconds for one try. retries: further tries after a fault that may pass; they wait `backoff` seconds,
     doubled each time, with jitter, or as long as the provider asks. tools: False where the model has no tool calls.
     tool_choice: "required" makes it call one, where the provider can; "auto", the providers' own default, is not sent.
+    max_tokens: of a reply, instead of what each request asks for (a model that thinks first needs more).
     leave_out: of "temperature" and "seed", those that the model does not take and may run without; the seed is left out
     unless you say otherwise, since most providers take none. Raises `SettingsError` for values outside their range.
     """
@@ -42,6 +43,7 @@ class LiteLLMModel:
         backoff: float = 0.5,
         tools: bool = True,
         tool_choice: Literal["auto", "required"] = "auto",
+        max_tokens: int | None = None,
         leave_out: Collection[str] = ("seed",),
     ) -> None:
         if not name.strip():
@@ -58,6 +60,7 @@ class LiteLLMModel:
         self._backoff = backoff
         self._tools = tools
         self._tool_choice = tool_choice
+        self._max_tokens = max_tokens
         self._leave_out = frozenset(leave_out)
         self._price_known = True
 
@@ -108,7 +111,7 @@ class LiteLLMModel:
             "model": self._name,
             "messages": to_messages(request.messages),
             "temperature": request.temperature,
-            "max_tokens": request.max_tokens,
+            "max_tokens": self._max_tokens or request.max_tokens,
             "timeout": self._timeout,
             "num_retries": 0,  # ours are the only retries, here and in the provider's own client
             "max_retries": 0,

@@ -1,10 +1,13 @@
 """A static page server on loopback, in a thread of its own."""
 
+import logging
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -16,6 +19,13 @@ class _Quiet(SimpleHTTPRequestHandler):
     def end_headers(self) -> None:
         self.send_header("Cache-Control", "public, max-age=86400, immutable")  # the pages never change while served
         super().end_headers()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        log.debug("a page request ended early", exc_info=True)  # the browser left before it had its answer
 
 
 class PageServer:
@@ -34,8 +44,7 @@ class PageServer:
     def start(self) -> None:
         if self._server is not None:
             return
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(self._folder)))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), partial(_Quiet, directory=str(self._folder)))
         threading.Thread(target=self._server.serve_forever, name="page-server", daemon=True).start()
 
     def stop(self) -> None:

@@ -50,9 +50,10 @@ async def fault(answers: Sequence[Answer], **settings: Any) -> tuple[ModelFault,
 async def test_sends_the_whole_request_and_reads_text_usage_and_price() -> None:
     with FakeOpenAI(reply("done", finish="length")) as server:
         answer = await model(server, leave_out=()).call(request(temperature=0.5, max_tokens=33, seed=7))
-        await model(server).call(request(seed=7))  # most providers take no seed: it must be asked for
+        await model(server, max_tokens=4000).call(request(seed=7))  # most providers take no seed: it must be asked for
     assert answer.text == "done"
-    assert "seed" not in server.requests.pop()
+    last = server.requests.pop()
+    assert "seed" not in last and last["max_tokens"] == 4000
     assert answer.finish_reason == "length"
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (1000, 100)
     assert answer.usage.cost_usd == pytest.approx(1000 * 0.15e-6 + 100 * 0.60e-6)  # the provider's list price
