@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from wisen.agent.prompts import compact, instruct
-from wisen.core.errors import ModelFault
+from wisen.core.errors import ModelFault, UnreadableReply
 from wisen.core.ids import derived_seed
 from wisen.core.protocols import Capability, Model
 from wisen.core.records import (
@@ -64,21 +64,22 @@ async def decide(
             explore=request.explore,
             seed=seed,
         )
-        reply = await model.call(asked)
+        try:
+            reply = await model.call(asked)
+        except UnreadableReply as fault:  # a step that was wasted, not an episode that broke
+            reply = ModelReply(text=fault.wrote, finish_reason="unreadable")
         action = _from_words(reply, observation)
     call = ModelCall(id=f"{request.trajectory_id}/{step}", model=model.name, request=asked, reply=reply)
     return action, call
 
 
 def _from_words(reply: ModelReply, observation: Observation) -> Action:
-    """The tool call, or the admissible action that the text names. Other text goes to the environment as it is, which
-    says what is wrong with it; an empty reply is the model's fault."""
+    """The tool call, or the admissible action that the text names. Other text, or none, goes to the environment as it
+    is, which says what is wrong with it."""
     if reply.tool_calls:
         return Action(tool_call=reply.tool_calls[0])
     lines = [line.strip().strip("`") for line in reply.text.splitlines() if line.strip()]
-    if not lines:
-        raise ModelFault("the model answered nothing")
     for line in reversed(lines):
         if line in observation.actions:
             return Action(text=line)
-    return Action(text=lines[-1])
+    return Action(text=lines[-1] if lines else "")

@@ -26,5 +26,13 @@ class ModelFault(WisenError):
         self.retryable = retryable
 
 
+class UnreadableReply(ModelFault):
+    """A model answered, and nothing of it can be carried out. `wrote` is the answer as it was written."""
+
+    def __init__(self, problem: str, hint: str = "", *, wrote: str, retryable: bool = True) -> None:
+        super().__init__(problem, hint, retryable=retryable)
+        self.wrote = wrote
+
+
 class StoreError(WisenError):
     """The store is locked, unreadable, of another schema, or an invariant of it would be broken."""

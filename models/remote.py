@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection
 from typing import Any, Literal
 
-from wisen.core.errors import ModelFault, SettingsError
+from wisen.core.errors import ModelFault, SettingsError, UnreadableReply
 from wisen.core.protocols import Capability
 from wisen.core.records import ModelReply, ModelRequest, Usage
 from wisen.models.remote_faults import retry_after, to_fault
@@ -151,8 +151,10 @@ class LiteLLMModel:
         text = checked_text(self._name, choice.message.content or "")
         calls = from_tool_calls(self._name, choice.message.tool_calls or (), cut=cut)
         if not text.strip() and not calls:
-            hint = "it used all its tokens before the answer: raise max_tokens" if cut else "try another model"
-            raise ModelFault(f"{self._name} sent an empty reply", hint, retryable=not cut)
+            said = f"{self._name} sent an empty reply"
+            if cut:
+                raise ModelFault(said, "it used all its tokens before the answer: raise max_tokens")
+            raise UnreadableReply(said, "try another model", wrote="")
         return ModelReply(text=text, tool_calls=calls, usage=self._usage(response), finish_reason=finish)
 
     def _usage(self, response: Any) -> Usage:

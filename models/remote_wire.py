@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from wisen.core.errors import ModelFault, SettingsError
+from wisen.core.errors import ModelFault, SettingsError, UnreadableReply
 from wisen.core.records import Message, Role, ToolCall, ToolSpec
 
 _SHOWN = 300  # characters of a reply that an error quotes
@@ -84,18 +84,13 @@ def _arguments(model: str, tool: str, raw: str, *, cut: bool) -> dict[str, Any]:
         arguments = json.loads(raw, parse_constant=_refuse_constant, object_pairs_hook=_unique)
         json.dumps(arguments, ensure_ascii=False).encode()  # raises for half a character
     except ValueError as problem:
-        hint = "the reply was cut at its token limit: raise max_tokens" if cut else "nothing was executed"
-        raise ModelFault(
-            f"{model} called {tool[:_SHOWN]} with malformed arguments: {problem}; it wrote: {raw[:_SHOWN]}",
-            hint,
-            retryable=not cut,
-        ) from problem
+        said = f"{model} called {tool[:_SHOWN]} with malformed arguments: {problem}; it wrote: {raw[:_SHOWN]}"
+        if cut:  # no matter of luck: the next reply will be cut as well
+            raise ModelFault(said, "the reply was cut at its token limit: raise max_tokens") from problem
+        raise UnreadableReply(said, "nothing was executed", wrote=f"{tool}({raw})") from problem
     if not isinstance(arguments, dict):
-        raise ModelFault(
-            f"{model} called {tool} with arguments that are no JSON object; it wrote: {raw[:_SHOWN]}",
-            "nothing was executed",
-            retryable=True,
-        )
+        said = f"{model} called {tool} with arguments that are no JSON object; it wrote: {raw[:_SHOWN]}"
+        raise UnreadableReply(said, "nothing was executed", wrote=f"{tool}({raw})")
     return arguments
 
 

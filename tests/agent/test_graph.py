@@ -6,7 +6,7 @@ import pytest
 from tests.support.corridor import Corridor, moving, walk
 from wisen.agent.graph import AgentState, EpisodeContext, closed, compiled, line, without_effect
 from wisen.agent.judge import choose_judge
-from wisen.core.errors import ModelFault
+from wisen.core.errors import ModelFault, UnreadableReply
 from wisen.core.protocols import Capability, Environment, Model
 from wisen.core.records import (
     Action,
@@ -191,9 +191,12 @@ async def test_words_that_are_no_action_go_to_the_environment_and_its_note_into_
     assert "1. fly away (there is no fly away)" in model.requests[1].messages[-1].text
 
 
-async def test_a_model_that_says_nothing_is_at_fault() -> None:
-    with pytest.raises(ModelFault, match="nothing"):
-        await play(ScriptedModel([" \n "], capabilities=[Capability.CHAT]), walk(0))
+@pytest.mark.parametrize("nonsense", [" \n ", UnreadableReply("half a call", wrote='move({"to": ')])
+async def test_a_model_that_answers_nothing_useful_wastes_a_step(nonsense: str | Exception) -> None:
+    _, end = await play(ScriptedModel([nonsense, "open"], capabilities=[Capability.CHAT]), walk(0))
+    wasted, last = end["steps"]
+    assert wasted.result.info["note"] and not wasted.result.terminated
+    assert last.result.success and end["trajectory"].success
 
 
 async def test_a_model_that_chooses_needs_actions_to_choose_from() -> None:
