@@ -3,8 +3,9 @@
     python benchmarks/repeat.py --out .wisen-repeat --kills 5
 
 Runs the same seed twice in two fresh workspaces, then a third time with `kill -9` at random moments, started again
-after each. Compares trajectories (every token, probability and observation), recalls, memory ledger, weights and gate
-decisions. Exits with 1 where anything differs. About five minutes on two cores.
+after each. Compares trajectories (every token, probability and observation), recalls, memory ledger, index, weights,
+gate decisions, releases and the report. `kills.py` looks closer at kills. Exits with 1 where anything differs. About
+five minutes on two cores.
 """
 
 import argparse
@@ -17,6 +18,9 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for tests.support
+
+from tests.support.evolving import result
 from wisen.core.ids import canonical
 from wisen.core.store import Store
 from wisen.core.workspace import Workspace
@@ -78,17 +82,9 @@ def counted(folder: Path) -> int:
 
 def fingerprint(folder: Path) -> dict[str, str]:
     """A hash of each kind of record. Time stands in none of them."""
-    with Store.open(Workspace(folder).store_url) as store:
-        records = {
-            "trajectories": store.trajectories(),
-            "recalls": store.recalls(),
-            "ledger": store.events(),
-            "weights": sorted(checkpoint.sha256 for checkpoint in store.checkpoints()),
-            "gates": store.gates(),
-        }
     return {
-        kind: f"{len(values)} x {hashlib.sha256(canonical(list(values)).encode()).hexdigest()[:12]}"
-        for kind, values in records.items()
+        kind: f"{len(values)} x {hashlib.sha256(canonical(values).encode()).hexdigest()[:12]}"
+        for kind, values in vars(result(folder)).items()
     }
 
 

@@ -357,7 +357,8 @@ def _unreadable(path: Path) -> Exception | None:
     if any(path.glob(VECTOR_FILES)):
         return sqlite3.DatabaseError("it keeps vectors in files that cannot be checked, as an early wisen made it")
     try:
-        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
+        # Not read-only: what a kill left in the middle of a write is taken back here, and that is a write.
+        connection = sqlite3.connect(f"file:{database}?mode=rw", uri=True)
         try:
             verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
         finally:

@@ -1,7 +1,7 @@
 """What an agent can do in a repair task: the tools with their arguments, and the texts that stand for them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -54,12 +54,8 @@ def understood(action: Action, lines: Sequence[str]) -> tuple[str, BaseModel]:
     if action.tool_call is not None:
         name = action.tool_call.name
         if name not in _TABLE:
-            raise Impossible(f"There is no tool {name!r}; there are {', '.join(_TABLE)}.")
-        try:
-            return name, _TABLE[name][0].model_validate(action.tool_call.arguments)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise Impossible(f"{'.'.join(map(str, first['loc'])) or name}: {first['msg']}.") from None
+            raise Impossible(f"There is no tool {name[:100]!r}; there are {', '.join(_TABLE)}.")
+        return name, _checked(name, action.tool_call.arguments)
     text = action.text.strip()
     if text in ("run tests", "submit", "start over"):
         return text.replace(" ", "_"), _NoArguments()
@@ -72,7 +68,15 @@ def understood(action: Action, lines: Sequence[str]) -> tuple[str, BaseModel]:
     if not new.startswith(" "):  # the listed actions leave the indentation out
         old = lines[number - 1]
         new = old[: len(old) - len(old.lstrip())] + new
-    return "replace_lines", ReplaceLines(start=number, end=number, text=new)
+    return "replace_lines", _checked("replace_lines", {"start": number, "end": number, "text": new})
+
+
+def _checked(name: str, arguments: Mapping[str, object]) -> _Arguments:
+    try:
+        return _TABLE[name][0].model_validate(arguments)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise Impossible(f"{'.'.join(map(str, first['loc'])) or name}: {first['msg']}."[:300]) from None
 
 
 def edited(lines: Sequence[str], edit: ReplaceLines) -> tuple[str, ...]:

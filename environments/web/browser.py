@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ ARGUMENTS = (
 )
 # The headless shell first: it runs about twice as many episodes per second as the full browser.
 SYSTEM_BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CLOSING = 10.0  # seconds
 HINT = "run `python -m playwright install --only-shell chromium`, or install Debian's chromium-headless-shell"
 
 
@@ -37,6 +39,15 @@ def find_chromium() -> Path | None:
         if found := shutil.which(name):
             return Path(found)
     return _managed_by_playwright()
+
+
+def require_chromium() -> Path:
+    """As `find_chromium`. Raises `EnvironmentFault` where there is none."""
+    if found := find_chromium():
+        return found
+    if configured := os.environ.get("WISEN_CHROMIUM"):
+        raise EnvironmentFault(f"WISEN_CHROMIUM names {configured}, which does not exist", f"unset it, or {HINT}")
+    raise EnvironmentFault("no Chromium was found", HINT)
 
 
 def _managed_by_playwright() -> Path | None:
@@ -64,24 +75,13 @@ class SharedBrowser:
         """Launch once; later calls do nothing. Raises `EnvironmentFault` where there is no browser to launch."""
         if self._browser is not None:
             return
-        if find_chromium() is None:
-            raise EnvironmentFault("no Chromium was found", HINT)
-        from playwright.async_api import async_playwright
+        path = require_chromium()
+        from playwright.async_api import Error, async_playwright
 
-        self._playwright = await async_playwright().start()
         try:
-            self._browser = await self._launched(self._playwright)
-        except EnvironmentFault:
-            await self.stop()
-            raise
-
-    async def _launched(self, playwright: "Playwright") -> "Browser":
-        from playwright.async_api import Error
-
-        path = find_chromium()
-        try:
+            self._playwright = await async_playwright().start()
             # A signal that stops wisen is wisen's to handle: it closes the browser itself, after the store.
-            return await playwright.chromium.launch(
+            self._browser = await self._playwright.chromium.launch(
                 executable_path=str(path),
                 args=list(ARGUMENTS),
                 handle_sigint=False,
@@ -89,26 +89,39 @@ class SharedBrowser:
                 handle_sighup=False,
             )
         except Error as error:
+            await self.stop()
             raise EnvironmentFault(f"{path} did not start: {error.message.splitlines()[0]}", HINT) from error
 
     async def context(self, *, width: int = 480, height: int = 480) -> "BrowserContext":
-        """A fresh context. A browser that has died since the start is started again."""
+        """A fresh context. A browser, or its driver, that has died since the start is started again."""
         from playwright.async_api import Error
 
-        async with self._launching:
-            if self._browser is None or self._playwright is None:
+        for attempt in (1, 2):
+            if self._browser is None:
                 raise EnvironmentFault("the browser has not been started")
-            if not self._browser.is_connected():
-                self._browser = await self._launched(self._playwright)
             browser = self._browser
-        try:
-            return await browser.new_context(viewport={"width": width, "height": height})
-        except Error as error:
-            raise EnvironmentFault(f"the browser broke: {error.message.splitlines()[0]}") from error
+            try:
+                return await browser.new_context(viewport={"width": width, "height": height})
+            except Error as error:
+                if attempt == 2:
+                    raise EnvironmentFault(f"the browser broke: {error.message.splitlines()[0]}") from error
+            async with self._launching:
+                if self._browser is browser:  # and no other environment has replaced it meanwhile
+                    await self.stop()
+                    await self.start()
+        raise AssertionError("unreachable")
 
     async def stop(self) -> None:
-        if self._browser is not None:
-            await self._browser.close()
-        if self._playwright is not None:
-            await self._playwright.stop()
+        """Close what is there, also what has died."""
+        from playwright.async_api import Error
+
+        browser, playwright = self._browser, self._playwright
         self._browser = self._playwright = None
+        if browser is not None:
+            with suppress(Error, TimeoutError):
+                async with asyncio.timeout(CLOSING):
+                    await browser.close()
+        if playwright is not None:
+            with suppress(Error, TimeoutError):
+                async with asyncio.timeout(CLOSING):
+                    await playwright.stop()

@@ -1,14 +1,16 @@
 """One MiniWoB++ episode in a browser page (Liu et al. 2018, arXiv 1802.08802; pages from the `miniwob` package)."""
 
+import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wisen.core.errors import EnvironmentFault
 from wisen.core.records import Action, Artifact, Observation, StepResult, Task
 from wisen.environments.web.actions import PageAction, admissible, resolve
-from wisen.environments.web.page import Element, snapshot
+from wisen.environments.web.page import Element, snapshot, whole_letters
 from wisen.environments.web.tools import TOOLS, as_text
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ document.addEventListener('DOMContentLoaded', () => {
 });
 """
 TIMEOUT_MS = 5_000
+PATIENCE = 15.0  # seconds for all that a reset or a step asks of a page: one that is busy for ever would never answer
 WIDTH, HEIGHT = 160, 210  # of the task's area, which is what a picture shows
 log = logging.getLogger(__name__)
 # A pointer that does not wait: a covered element gets what a person's click there would get.
@@ -58,34 +61,29 @@ class MiniWobEnvironment:
         self._open = False
 
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
-        from playwright.async_api import Error
-
         self._open, self._screenshots, self._shots = False, screenshots, 0
-        try:
-            page = await self._fresh_page()
-            await page.goto(f"{self._url}/{task.params['page']}.html", wait_until="load", timeout=TIMEOUT_MS)
-            self._instruction = " ".join((await page.evaluate(START, task.seed)).split())
-            self._open = True
-            return await self._observe()
-        except Error as error:
-            raise EnvironmentFault(f"{task.id}: the page did not start: {_first_line(error)}") from error
+        with _explained(f"{task.id}: the page did not start"):
+            async with asyncio.timeout(PATIENCE):
+                page = await self._fresh_page()
+                await page.goto(f"{self._url}/{task.params['page']}.html", wait_until="load", timeout=TIMEOUT_MS)
+                self._instruction = whole_letters(" ".join((await page.evaluate(START, task.seed)).split()))
+                observation = await self._observe()
+        self._open = True
+        return observation
 
     async def step(self, action: Action) -> StepResult:
-        from playwright.async_api import Error
-
         if not self._open or self._page is None:
             raise EnvironmentFault("step was called on an episode that is not open", "call reset first")
+        self._open = False  # until the page has answered
         chosen = resolve(as_text(action), self._elements, self._offered)
         note = "" if chosen else f"nothing on this page answers to: {as_text(action)[:200]}"
-        try:
-            if chosen:
-                note = await self._perform(chosen)
-            done, reward = await self._page.evaluate(STATUS)
-            self._open = not done
-            observation = await (self._over() if done else self._observe(note))
-        except Error as error:
-            self._open = False
-            raise EnvironmentFault(f"the page broke: {_first_line(error)}") from error
+        with _explained("the page broke"):
+            async with asyncio.timeout(PATIENCE):
+                if chosen:
+                    note = await self._perform(chosen)
+                done, reward = await self._page.evaluate(STATUS)
+                observation = await (self._over() if done else self._observe(note))
+        self._open = not done
         return StepResult(
             observation=observation,
             reward=float(reward) if done else 0.0,
@@ -99,10 +97,15 @@ class MiniWobEnvironment:
         from playwright.async_api import Error
 
         self._open, self._page = False, None
-        with suppress(Error):
-            await self._context.close()
+        with suppress(Error, TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await self._context.close()
 
     async def _fresh_page(self) -> "Page":
+        """This environment's page, without the windows that the last task may have opened."""
+        for other in self._context.pages:
+            if other is not self._page:
+                await other.close()
         if self._page is None or self._page.is_closed():
             self._page = await self._context.new_page()
         return self._page
@@ -160,6 +163,18 @@ class MiniWobEnvironment:
             log.warning("no screenshot: %s", _first_line(error))
             return ()
         return (Artifact(kind="screenshot", path=f"{self._screenshots.name}/{path.name}"),)
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    from playwright.async_api import Error
+
+    try:
+        yield
+    except Error as error:
+        raise EnvironmentFault(f"{what}: {_first_line(error)}") from error
+    except TimeoutError as error:
+        raise EnvironmentFault(f"{what}: it did not answer within {PATIENCE:g} s") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -71,10 +71,15 @@ async def snapshot(page: "Page") -> tuple[Element, ...]:
     return parse_snapshot(await page.aria_snapshot(mode="ai"))
 
 
+def whole_letters(text: str) -> str:
+    """Text of a page as text that can be written down: a browser's strings may hold half a letter."""
+    return text.encode(errors="replace").decode()
+
+
 def parse_snapshot(source: str) -> tuple[Element, ...]:
     """Flatten Playwright's YAML snapshot. Containers without a name of their own are left out."""
     # Every scalar is text: YAML would make a number of 12:30, and a date of 2020-01-02.
-    tree = yaml.load(source, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)) or []
+    tree = yaml.load(whole_letters(source), Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)) or []
     return tuple(_without_echoes(list(_walk(tree))))
 
 
@@ -125,7 +130,7 @@ def _element(head: str, body: Any, before: str) -> Element:
     if match is None:
         return Element("text", head[:200], "")
     marks: dict[str, str] = dict(_MARK.findall(match["marks"]))
-    role, label = match["role"], json.loads(f'"{match["name"] or ""}"')
+    role, label = match["role"], whole_letters(json.loads(f'"{match["name"] or ""}"'))
     value = ""
     if role in ("textbox", "searchbox", "spinbutton", "combobox"):
         value = body if isinstance(body, str) else _text_in(body)

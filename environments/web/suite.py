@@ -41,10 +41,13 @@ class MiniWobSuite:
 
         self._root = Path(miniwob.__file__).parent / "html"
         known = {path.stem for path in (self._root / "miniwob").glob("*.html")}
-        if unknown := sorted(set(families) - known):
+        named = [families] if isinstance(families, str) else list(families)
+        if unknown := [str(name) for name in named if name not in known]:
             raise SettingsError(
                 f"MiniWoB++ has no page {', '.join(unknown)}", f"it has {len(known)}, such as click-button"
             )
+        if not named or isinstance(families, str):
+            raise SettingsError(f"families = {families!r} is no list of pages", 'write families=["click-button"]')
         self._families = tuple(dict.fromkeys(families))
         self._version = version("miniwob")
         self._browser = SharedBrowser()

@@ -271,6 +271,11 @@ async def test_tools_edit_and_run() -> None:
         Action(text="please repair it"),
         Action(text="replace line 99 with: pass"),
         Action(text="replace line 99999999999999999999 with: pass"),
+        Action(text="x" * 1_000_000),
+        Action(text="replace line 1 with: " + "x" * 1_000_000),
+        call("x" * 1_000_000),
+        call("run_python", code="#" * 1_000_000),
+        call("run_python", code=["1"]),
         call("rm", path="/"),
         call("run_python"),
         call("run_python", code="1", extra=2),
@@ -286,6 +291,24 @@ async def test_what_cannot_be_done_changes_nothing_and_says_so(action: Action) -
     assert result.info["refused"] and not result.terminated and result.success is None
     assert result.observation.text.startswith(first.text) and "cannot be done" in result.observation.text
     assert result.observation.actions == first.actions
+    assert len(result.observation.text) < len(first.text) + 500
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(
+    ("code", "seen"),
+    [
+        ("while True: print('x' * 1000)", "ended: too much output"),
+        ("import os; os.write(1, bytes(range(128, 256)))", "\ufffd"),
+        (r"print('\ud800')", "surrogates not allowed"),
+        ("1 +\0 1", "null bytes"),
+    ],
+)
+async def test_code_that_floods_or_is_no_text_is_a_step_with_a_note(code: str, seen: str) -> None:
+    environment, _, first = await begin("chunks")
+    result = await environment.step(call("run_python", code=code))
+    assert seen in result.observation.text and not result.terminated
+    assert len(result.observation.text) < len(first.text) + 10_000
 
 
 CHEATS = {

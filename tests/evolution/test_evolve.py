@@ -4,156 +4,21 @@ levers. It is repeatable, it may be killed at any moment, and it never does anyt
 import json
 import os
 import random
+import shutil
 import signal
-import subprocess
-import sys
+import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from wisen.core.store import Store
+from benchmarks import kills
+from tests.support.evolving import Host, Result, Trace, differing, read_trace, result
 from wisen.core.workspace import Workspace
-from wisen.memory.bank import Bank
 
-ROOT = Path(__file__).parents[2]
-SETTINGS = """
-seed = 2
-suite = "levers"
-workers = 4
-threads = 1
-tiny = {vocab_size = 300, hidden_size = 32, layers = 1, heads = 2, feed_forward = 64, context = 1024}
-warmup = {pages = 24, threads = 1}
-collect = {first = 6, per_template = 4, weak_extra = 2}
-train = {tokens = 30000, most_epochs = 10, threads = 1, loop = {learning_rate = 5e-3}}
-gate = {per_template = 5, alpha = 0.98, uses = 2, resamples = 200}
-report = {per_template = 3}
-"""
 pytestmark = pytest.mark.timeout(300)
-
-
-class Host:
-    """`tests/support/evolve_host.py` as a process."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._running = folder, False
-        self.config = folder / "levers.toml"
-        self.config.write_text(SETTINGS)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("WISEN_")}
-        environment["OPENBLAS_NUM_THREADS"] = "1"  # numpy would start threads at import, and threads do not fork
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.evolve_host"],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    @cached_property
-    def threads(self) -> int:
-        """How many threads it has before it forks: one, or its forks would be broken."""
-        return int(self._reply()["threads"])
-
-    def start(self, *args: str, kill: dict[str, Any] | None = None) -> int:
-        """Start a command; its process id."""
-        assert self.threads == 1 and self._process.stdin
-        if self._running:  # a test failed and left it
-            self.code()
-        self.out.unlink(missing_ok=True)
-        self._running = True
-        request = {"args": args, "out": str(self.out), "log": str(self.log), "kill": kill}
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return int(self._reply()["pid"])
-
-    def code(self) -> int:
-        """Wait for the command's end. Killed by signal n: -n."""
-        self._running = False
-        return int(self._reply()["code"])
-
-    def evolve(self, root: Path, *args: str, cycles: int = 2, kill: dict[str, Any] | None = None) -> int:
-        self.begin(root, *args, cycles=cycles, kill=kill)
-        return self.code()
-
-    def begin(self, root: Path, *args: str, cycles: int = 2, kill: dict[str, Any] | None = None) -> int:
-        common = ("evolve", "--workspace", str(root), "--config", str(self.config), "--cycles", str(cycles))
-        return self.start(*common, *args, kill=kill)
-
-    @property
-    def out(self) -> Path:
-        return self._folder / "out.txt"
-
-    @property
-    def log(self) -> Path:
-        return self._folder / "episodes.txt"
-
-    def said(self) -> str:
-        return self.out.read_text() if self.out.exists() else ""
-
-    def played(self) -> int:
-        """Episodes that began, in all processes so far."""
-        return len(self.log.read_text().splitlines()) if self.log.exists() else 0
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def _reply(self) -> dict[str, Any]:
-        assert self._process.stdout
-        return dict(json.loads(self._process.stdout.readline()))
-
-
-@dataclass(frozen=True)
-class Result:
-    """All that a run leaves which must not depend on how often it was stopped."""
-
-    trajectories: dict[str, str]
-    recalls: dict[str, str]
-    items: dict[str, str]
-    weights: dict[str, str]
-    gates: list[str]
-    releases: list[tuple[str, str]]
-    present: str
-    report: dict[str, Any]
-
-
-TIMES = {"seconds", "command", "versions"}
-
-
-def result(root: Path) -> Result:
-    workspace = Workspace(root)
-    with Store.open(workspace.store_url) as store:
-        bank = Bank(store).snapshot()
-        present = store.current_release()
-        assert present
-        trajectories = store.trajectories()
-        recalls = [recall.model_dump(mode="json", exclude={"id"}) for recall in store.recalls()]
-        kept = Result(
-            trajectories={one.id: one.model_dump_json() for one in trajectories},
-            recalls={recall["trajectory_id"]: json.dumps(recall) for recall in recalls},
-            items={key: f"{bank.statuses[key]} {item.model_dump_json()}" for key, item in bank.items.items()},
-            weights={one.name: one.sha256 for one in store.checkpoints()},
-            gates=[gate.model_dump_json() for gate in store.gates()],
-            releases=[(event.kind, event.release_id) for event in store.release_events()],
-            present=present.name,
-            report=reported(root),
-        )
-        assert len(kept.trajectories) == len(trajectories) and len(kept.recalls) == len(recalls)
-    return kept
-
-
-def reported(root: Path) -> dict[str, Any]:
-    (path,) = root.glob("runs/*/report.json")
-    report = json.loads(path.read_text())
-    for point in report["curve"]:
-        point.pop("seconds")
-    return {key: value for key, value in report.items() if key not in TIMES}
 
 
 @pytest.fixture(scope="module")
@@ -164,9 +29,16 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="module")
+def stretches(undisturbed: tuple[Path, Result]) -> Trace:
+    """What the undisturbed run told while it worked."""
+    return read_trace(undisturbed[0] / "trace.txt")
+
+
+@pytest.fixture(scope="module")
 def undisturbed(host: Host, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     root = tmp_path_factory.mktemp("undisturbed")
     assert host.evolve(root) == 0, host.said()
+    shutil.copyfile(host.trace, root / "trace.txt")
     assert host.played() == len(result(root).trajectories)
     return root, result(root)
 
@@ -191,18 +63,11 @@ def test_the_seed_decides_and_the_number_of_workers_does_not(
     host: Host, undisturbed: tuple[Path, Result], tmp_path: Path
 ) -> None:
     assert host.evolve(tmp_path / "same", "--set", "workers=1") == 0, host.said()
-    same(result(tmp_path / "same"), undisturbed[1])
+    assert not differing(result(tmp_path / "same"), undisturbed[1])
     assert host.evolve(tmp_path / "other", "--seed", "3", cycles=0) == 0, host.said()
     other = result(tmp_path / "other")
     assert not set(other.trajectories) & set(undisturbed[1].trajectories)
     assert all(other.weights[name] != undisturbed[1].weights[name] for name in other.weights)
-
-
-def same(one: Result, other: Result) -> None:
-    """Field by field, so that a difference is found in the smallest place."""
-    assert set(one.trajectories) == set(other.trajectories)
-    for name in Result.__dataclass_fields__:
-        assert getattr(one, name) == getattr(other, name), name
 
 
 def await_line(host: Host, text: str, seconds: float = 90) -> None:
@@ -235,21 +100,64 @@ def test_a_run_that_is_killed_and_stopped_again_and_again_comes_to_the_same(
     killed_at("before", "checkpoint c1")  # the weights are written, the store does not know them
     killed_at("after", "gate .*")  # decided and its consequence drawn, the cycle not yet done
     assert host.evolve(tmp_path) == 0, host.said()
-    same(result(tmp_path), undisturbed[1])
+    assert not differing(result(tmp_path), undisturbed[1])
     assert not list(tmp_path.glob("weights/*.part"))
 
 
 def test_a_run_that_is_killed_at_any_moment_comes_to_the_same(
-    host: Host, undisturbed: tuple[Path, Result], tmp_path: Path
+    host: Host, undisturbed: tuple[Path, Result], stretches: Trace, tmp_path: Path
 ) -> None:
-    for _ in range(3):
-        pid = host.begin(tmp_path)
-        time.sleep(random.uniform(0.3, 2.5))
-        with suppress(ProcessLookupError):  # it was faster
-            os.kill(pid, signal.SIGKILL)
-        assert host.code() in (0, -signal.SIGKILL), host.said()
-    assert host.evolve(tmp_path) == 0, host.said()
-    same(result(tmp_path), undisturbed[1])
+    """A short `benchmarks/kills.py`: a moment of each of three phases, all of them drawn."""
+    tally = kills.Tally()
+    kills.disturb(host, tmp_path / "run", kills.spans(stretches), undisturbed[1], tally, random.Random(), kills=3)
+    assert tally.amiss == []
+
+
+def _forget_an_episode(store: sqlite3.Connection, root: Path) -> None:
+    (lost,) = store.execute("SELECT trajectory_id FROM recalls ORDER BY trajectory_id LIMIT 1").fetchone()
+    store.execute("DELETE FROM verdicts WHERE trajectory_id = ?", [lost])
+    store.execute("DELETE FROM recalls WHERE trajectory_id = ?", [lost])
+    store.execute("DELETE FROM proposals WHERE trajectory_id = ?", [lost])
+    store.execute("DELETE FROM trajectories WHERE id = ?", [lost])
+
+
+def _forget_a_consequence(store: sqlite3.Connection, root: Path) -> None:
+    (last,) = store.execute("SELECT max(seq) FROM release_events WHERE kind = 'promoted'").fetchone()
+    store.execute("DELETE FROM release_events WHERE seq = ?", [last])
+
+
+def _cut_weights(store: sqlite3.Connection, root: Path) -> None:
+    with (root / "weights/c1/model.safetensors").open("r+b") as file:
+        file.truncate(1000)
+
+
+def _half_a_checkpoint(store: sqlite3.Connection, root: Path) -> None:
+    shutil.copytree(root / "weights/c1", root / "weights/c7")
+    (root / "weights/c7/card.json").unlink()
+
+
+def _forget_the_items(store: sqlite3.Connection, root: Path) -> None:
+    store.execute("DELETE FROM ledger")
+
+
+@pytest.mark.parametrize(
+    ("harm", "found"),
+    [
+        (_forget_an_episode, "lost: episode"),
+        (_forget_a_consequence, "the release was not promoted"),
+        (_cut_weights, "c1 is not the folder"),
+        (_half_a_checkpoint, "c7 is half-written"),
+        (_forget_the_items, "the index holds"),
+    ],
+)
+def test_what_a_kill_could_do_would_be_found(
+    undisturbed: tuple[Path, Result], stretches: Trace, tmp_path: Path, harm: Any, found: str
+) -> None:
+    root = shutil.copytree(undisturbed[0], tmp_path / "copy")
+    assert kills.amiss(root, stretches) == []
+    with sqlite3.connect(Workspace(root).database) as store:
+        harm(store, root)
+    assert found in " ".join(kills.amiss(root, stretches))
 
 
 def test_a_second_process_is_refused(host: Host, undisturbed: tuple[Path, Result]) -> None:
@@ -262,7 +170,7 @@ def test_a_second_process_is_refused(host: Host, undisturbed: tuple[Path, Result
 
 def test_other_settings_are_refused_in_the_same_workspace(host: Host, undisturbed: tuple[Path, Result]) -> None:
     root, before = undisturbed
-    assert host.evolve(root, "--set", "gate.alpha=0.5", "--seed", "9") == 2
+    assert host.evolve(root, "--set", "gate.alpha=0.4", "--seed", "9") == 2
     assert "other settings (gate, seed)" in host.said() and "Traceback" not in host.said()
     assert result(root) == before
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -199,12 +199,13 @@ def reported(root: Path) -> dict[str, Any]:
 @dataclass(frozen=True)
 class Stretch:
     """A stretch of work as a process told of it. `nth` counts those of that phase and cycle from 1; `seconds` is None
-    where the process died in it."""
+    where the process died in it; `alone` is how long it took until another began within it, if one did."""
 
     phase: str
     cycle: int
     nth: int
     seconds: float | None
+    alone: float | None = None
 
 
 @dataclass(frozen=True)
@@ -230,12 +231,14 @@ def read_trace(path: Path) -> Trace:
             written.append(" ".join(words))
         elif sign == ">":
             phase, cycle, nth = words
+            if begun and stretches[begun[-1][0]].alone is None:
+                place, since = begun[-1]
+                stretches[place] = replace(stretches[place], alone=float(clock) - since)
             begun.append((len(stretches), float(clock)))
             stretches.append(Stretch(phase, int(cycle), int(nth), None))
         else:
             place, since = begun.pop()
-            old = stretches[place]
-            stretches[place] = Stretch(old.phase, old.cycle, old.nth, float(clock) - since)
+            stretches[place] = replace(stretches[place], seconds=float(clock) - since)
     return Trace(tuple(stretches), tuple(written))
 
 
