@@ -19,7 +19,8 @@ class LocalRollouts:
     """`workers` asyncio tasks, each with an environment of its own, over one model. Writes nothing to the store.
 
     An episode whose environment or model breaks, or that runs out of time, is a failed trajectory with the reason; its
-    environment is replaced and the others go on. It is yielded once another episode has ended well, before or after it:
+    environment is replaced and the others go on. Once it is judged it stands: a distiller that breaks then costs its
+    items, with a warning. A failed one is yielded once another episode has ended well, before or after it:
     after `patience` broken ones in a row, or where all of a run break, an `EnvironmentFault` with the last reason is
     raised and they are not yielded, since then it is not the episodes that are at fault, and they should be played
     again. `proven` says that an episode of the same batch has ended well in an earlier run.
@@ -113,12 +114,14 @@ class LocalRollouts:
                     state = latest  # kept as it grows: it is what is known of an episode that breaks
         except (EnvironmentFault, ModelFault, TimeoutError) as error:
             reason = str(error) or f"the episode took more than {request.max_seconds:g} s"
-            return _failed(request, state, reason, time.monotonic() - started)
+            if "verdict" not in state:
+                return _failed(request, state, reason, time.monotonic() - started)
+            log.warning("nothing was distilled from %s: %s", request.trajectory_id, reason)
         return Episode(
             trajectory=state["trajectory"],
             verdicts=(state["verdict"],),
             recall=state["recall"],
-            proposals=tuple(state["proposals"]),
+            proposals=tuple(state.get("proposals", ())),
             seconds=time.monotonic() - started,
         )
 

@@ -189,6 +189,10 @@ class Workbench(Generic[S]):
             if not self._started:
                 await self.suite.start()
                 self._started = True
+        if "/" in release.model:
+            from wisen.models.remote import load_litellm
+
+            await asyncio.to_thread(load_litellm)  # seconds, as for the embedder below
         recaller: Recaller | None = None
         if memory is not MemoryMode.OFF:
             snapshot = self.bank.snapshot(release.bank_version)

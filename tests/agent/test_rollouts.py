@@ -282,3 +282,22 @@ def right_along() -> ScriptedModel:
         return "open" if f"Open door {door}." in text else "right"
 
     return ScriptedModel(answer, capabilities=[Capability.CHOICE])
+
+
+@pytest.mark.parametrize("trouble", [ModelFault("the writer is away"), None], ids=["breaks", "takes too long"])
+async def test_a_distiller_in_trouble_costs_its_items_and_not_the_episode(
+    trouble: Exception | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Troubled:
+        name = "troubled"
+
+        async def distil(self, attempts: Sequence[tuple[Trajectory, Verdict]]) -> tuple[MemoryItem, ...]:
+            if trouble:
+                raise trouble
+            await asyncio.sleep(30)
+            return ()
+
+    (episode,) = await run([walk(0, distil=True, max_seconds=1.0)], distiller=Troubled())
+    assert episode.trajectory.end is not EpisodeEnd.FAILED and episode.verdicts
+    assert episode.proposals == ()
+    assert "nothing was distilled" in caplog.text
