@@ -1,6 +1,7 @@
 """Finds suites by name: the built-in ones and those that installed packages offer (entry points, group `wisen.suites`).
 
-A suite's module is imported when the suite is asked for, and not before.
+A suite's module is imported when the suite is asked for, and not before. `isolated:NAME` is the suite NAME with each of
+its environments in a process of its own.
 """
 
 import difflib
@@ -13,15 +14,61 @@ from wisen.core.errors import SettingsError
 from wisen.core.protocols import Suite
 
 GROUP = "wisen.suites"
+ISOLATED = "isolated:"
+_ALWAYS_ISOLATED = frozenset({"reasoning-gym", "scienceworld", "textworld"})  # global state, a Java machine, endless sums
 
 _BUILT_IN = {
+    "appworld": (
+        "wisen.environments.plugs.appworld:AppWorldSuite",
+        "AppWorld by its own server (needs options: urls, tasks or datasets).",
+    ),
+    "browsergym": (
+        "wisen.environments.plugs.browsergym:BrowserGymSuite",
+        "BrowserGym's benchmarks: WebArena, WorkArena and others (needs options: tasks).",
+    ),
     "code-repair": (
         "wisen.environments.code.repair:CodeRepairSuite",
         "Small functions with one wrong place; hidden tests decide. Runs in a sandbox, needs bubblewrap.",
     ),
+    "mcp": (
+        "wisen.environments.tool.mcp_suite:McpSuite",
+        "Tasks over a folder, with the tools of MCP servers; a checker looks at the folder afterwards.",
+    ),
+    "gymnasium": (
+        "wisen.environments.plugs.gym_suite:GymSuite",
+        "Any environment of gymnasium that can be told in words (needs options: id).",
+    ),
     "miniwob": (
         "wisen.environments.web.suite:MiniWobSuite",
         "MiniWoB++ web pages in a headless Chromium, from files, without network.",
+    ),
+    "office": (
+        "wisen.environments.tool.office.suite:OfficeSuite",
+        "Errands in a generated organisation whose ways nobody tells; mail, calendar, files, tickets, shop.",
+    ),
+    "household": (
+        "wisen.environments.text.household:HouseholdSuite",
+        "Errands in a house, by the rules of ALFWorld, in houses of our own.",
+    ),
+    "openenv": (
+        "wisen.environments.plugs.openenv:OpenEnvSuite",
+        "Any OpenEnv server by its address (needs options: url).",
+    ),
+    "reasoning-gym": (
+        "wisen.environments.text.puzzles:ReasoningGymSuite",
+        "Puzzles of 90 kinds and more, one answer each, for models that write (extra: reasoning).",
+    ),
+    "scienceworld": (
+        "wisen.environments.text.scienceworld:ScienceWorldSuite",
+        "Thirty experiments in a simulated laboratory, official splits (extra: science; needs Java).",
+    ),
+    "tau2": (
+        "wisen.environments.plugs.tau2:Tau2Suite",
+        "tau2-bench by its gymnasium class (needs options: entry, domain, tasks).",
+    ),
+    "textworld": (
+        "wisen.environments.text.textworld:TextWorldSuite",
+        "Cooking games in houses made from seeds (extra: text).",
     ),
 }
 
@@ -36,6 +83,7 @@ def suites() -> dict[str, str]:
 def create(name: str, **options: Any) -> Suite:
     """Make a suite; nothing is started yet. Raises `SettingsError` for an unknown name or option, or for a suite whose
     packages are missing."""
+    apart, name = name.startswith(ISOLATED), name.removeprefix(ISOLATED)
     factory = _load(name)
     try:
         inspect.signature(factory).bind(**options)
@@ -48,10 +96,21 @@ def create(name: str, **options: Any) -> Suite:
         raise SettingsError(
             f"suite {name}: {error}", f"its options are {', '.join(known)}" if known else "it has no options"
         ) from error
-    suite = factory(**options)
+    try:
+        suite = factory(**options)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"suite {name} cannot take {_shown(options)}: {error}") from error
     if not isinstance(suite, Suite):
         raise SettingsError(f"{name} is not a suite: {type(suite).__name__} lacks a part of wisen.core.protocols.Suite")
+    if apart or name in _ALWAYS_ISOLATED:
+        from wisen.environments.isolated.suite import IsolatedSuite
+
+        return IsolatedSuite(suite, _BUILT_IN[name][0] if name in _BUILT_IN else _plugins()[name].value, options)
     return suite
+
+
+def _shown(options: dict[str, Any]) -> str:
+    return ", ".join(f"{key} = {value!r}" for key, value in options.items()) or "its defaults"
 
 
 def _load(name: str) -> Any:

@@ -1,0 +1,1 @@
+"""Worlds of text: cooking games, science experiments, a household, puzzles."""

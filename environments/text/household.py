@@ -1,0 +1,166 @@
+"""The suite `household`: errands by ALFWorld's rules in houses of our own. Results on it are not ALFWorld scores."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from wisen.core.errors import EnvironmentFault, SettingsError
+from wisen.core.records import Action, Observation, Split, StepResult, Task
+from wisen.environments.text import house as houses
+from wisen.environments.text.common import checked_task, chosen, command_of, refusal, seeds
+from wisen.environments.text.house import ERRANDS, TOOL, House
+
+SUITE = "household"
+VERSION = "1"
+
+
+class HouseholdSuite:
+    """Options: `errands`, of `house.ERRANDS` (all, if empty). `max_steps` truncates: ALFWorld's usual limit is 50."""
+
+    name = SUITE
+
+    def __init__(self, errands: Sequence[str] = (), max_steps: int = 50) -> None:
+        self._errands = chosen(SUITE, "errands", errands, tuple(ERRANDS))
+        if max_steps < 1:
+            raise SettingsError(f"{SUITE}: max_steps = {max_steps} leaves no step")
+        self._max_steps = max_steps
+
+    def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
+        return tuple(
+            Task(
+                id=f"{SUITE}/{errand}/{seed}",
+                suite=SUITE,
+                environment=SUITE,
+                template_id=f"{SUITE}/{errand}",
+                split=split,
+                seed=seed,
+                params={"errand": errand, "max_steps": self._max_steps},
+                version=VERSION,
+            )
+            for seed in seeds(SUITE, split, per_template, offset)
+            for errand in self._errands
+        )
+
+    async def start(self) -> None:
+        """Nothing is shared."""
+
+    async def create(self) -> "HouseholdEnvironment":
+        return HouseholdEnvironment()
+
+    async def stop(self) -> None:
+        """Nothing is shared."""
+
+    def oracle(self) -> "HouseholdOracle":
+        return HouseholdOracle()
+
+
+class HouseholdEnvironment:
+    """Actions are the texts that an observation lists. Reward and success come when the errand is done."""
+
+    def __init__(self) -> None:
+        self._house: House | None = None
+        self._steps = self._max_steps = 0
+        self._closed = False
+
+    async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
+        if self._closed:
+            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        checked_task(task, SUITE, VERSION)
+        self._house = houses.build(task.params["errand"], task.seed)
+        self._steps, self._max_steps = 0, int(task.params["max_steps"])
+        return _observed(self._house, houses.around(self._house), tuple(houses.moves(self._house)))
+
+    async def step(self, action: Action) -> StepResult:
+        house = self._house
+        if house is None:
+            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
+        self._steps += 1
+        admissible, command = tuple(houses.moves(house)), command_of(action)
+        if command in admissible:
+            said = houses.act(house, command)
+            admissible = tuple(houses.moves(house))
+        else:
+            said = refusal(action, admissible)
+        done = house.done
+        truncated = not done and self._steps >= self._max_steps
+        if done or truncated:
+            self._house, admissible = None, ()
+        return StepResult(
+            observation=_observed(house, said, admissible),
+            reward=float(done),
+            terminated=done,
+            truncated=truncated,
+            success=True if done else False if truncated else None,
+            info={"note": said},
+        )
+
+    async def close(self) -> None:
+        self._house, self._closed = None, True
+
+
+def instruction(house: House) -> str:
+    """The errand in a sentence."""
+    thing, goal = house.target, house.goal
+    match house.errand:
+        case "light":
+            return f"Look at the {thing} under the desklamp: hold it there with the lamp on."
+        case "two":
+            return f"Put two of {thing} in or on one {goal}."
+        case "put":
+            return f"Put some {thing} in or on a {goal}."
+    return f"{house.errand.capitalize()} some {thing} and put it in or on a {goal}."
+
+
+def _observed(house: House, said: str, admissible: tuple[str, ...]) -> Observation:
+    where = house.at or f"the middle of the {house.room}"
+    return Observation(
+        instruction=instruction(house),
+        text=f"{said}\nYou are at {where}. You carry {house.held or 'nothing'}.",
+        actions=admissible,
+    )
+
+
+class HouseholdOracle:
+    """Sees through closed doors. For tests only."""
+
+    def solution(self, task: Task, observation: Observation) -> Sequence[Action]:
+        return [Action(text=move) for move in plan(houses.build(task.params["errand"], task.seed))]
+
+    def secrets(self, task: Task) -> tuple[str, ...]:
+        """The plan, and where each thing is that lies behind a door."""
+        house = houses.build(task.params["errand"], task.seed)
+        return ", ".join(plan(house)), str(house.where)
+
+
+def plan(house: House) -> list[str]:
+    """A way to do the errand from the start of the house; it is played on it."""
+    steps: list[str] = []
+
+    def play(*moves: str) -> None:
+        for move in moves:
+            steps.append(move)
+            houses.act(house, move)
+
+    def reach(place: str) -> None:
+        if house.at != place:
+            play(f"go to {place}")
+        if not house.can_reach_into(place):
+            play(f"open {place}")
+
+    targets = [thing for thing, kind in house.kinds.items() if kind == house.target]
+    goal = next((place for place, kind in house.places.items() if kind == house.goal), "")
+    for thing in targets[: 2 if house.errand == "two" else 1]:
+        reach(house.where[thing])
+        play(f"take {thing} from {house.at}")
+        if tool := TOOL.get(house.errand):
+            place = next(place for place, kind in house.places.items() if kind == tool)
+            if house.at != place:
+                play(f"go to {place}")
+            play(f"{house.errand} {thing} with {place}")
+        if house.errand == "light":
+            lamp = next(name for name in house.kinds if "lamp" in house.does(name))
+            reach(house.where[lamp])
+            play(f"use {lamp}")
+        else:
+            reach(goal)
+            play(f"move {thing} to {goal}")
+    return steps

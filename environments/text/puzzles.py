@@ -1,0 +1,202 @@
+"""The suite `reasoning-gym`: puzzles of many kinds, one answer each (Stojanovski et al. 2025, arXiv 2505.24760)."""
+
+import asyncio
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from wisen.core.errors import EnvironmentFault, SettingsError
+from wisen.core.records import JSON, Action, Observation, Split, StepResult, Task, ToolSpec
+from wisen.environments.text.common import checked_task, chosen, extra_version, seeds
+
+SUITE = "reasoning-gym"
+CODE = "1"  # of the tasks as made here
+LONGEST_ANSWER = 10_000  # characters
+TRIES = 10  # actions that are no answer, before the episode is cut off
+KINDS = tuple(
+    """ab acre advanced_geometry aiw arc_1d arc_agi base_conversion basic_arithmetic bf binary_alternation binary_matrix
+    bitwise_arithmetic boxnet caesar_cipher calendar_arithmetic chain_sum circuit_logic coin_flip color_cube_rotation
+    complex_arithmetic count_bits count_primes course_schedule cryptarithm decimal_arithmetic decimal_chain_sum dice
+    emoji_mystery family_relationships figlet_font fraction_simplification futoshiki game_of_life gcd graph_color
+    group_anagrams gsm_symbolic isomorphic_strings jugs kakurasu knight_swap knights_knaves largest_island lcm
+    leg_counting letter_counting letter_jumble list_functions mahjong_puzzle manipulate_matrix maze mini_sudoku
+    modulo_grid needle_haystack number_filtering number_format number_sequence number_sorting palindrome_generation
+    palindrome_partitioning path_star polynomial_equations pool_matrix power_function prime_factorization products
+    propositional_logic quantum_lock ransom_note rearc rectangle_count rotate_matrix rotten_oranges rubiks_cube
+    rush_hour self_reference sentence_reordering shortest_path simple_equations simple_geometry sokoban spell_backward
+    spiral_matrix string_insertion string_manipulation string_splitting string_synthesis sudoku survo syllogism
+    time_intervals tower_of_hanoi tsumego word_ladder word_sequence_reversal word_sorting zebra_puzzles""".split()
+)
+_EVALUATES = "its scorer runs the answer as Python code"
+LEFT_OUT = {
+    "codeio": "not the same for the same seed",
+    "composite": "made of other kinds, which it must be given",
+    "countdown": _EVALUATES,
+    "game_of_life_halting": "its scorer accepts nonsense",
+    "intermediate_integration": _EVALUATES,
+    "n_queens": _EVALUATES,
+    "polynomial_multiplication": _EVALUATES,
+    "puzzle24": _EVALUATES,
+    "simple_integration": _EVALUATES,
+}
+# These evaluate an answer only where it differs from the reference, for a small part of the score: compare and no more.
+COMPARED = frozenset({"binary_matrix", "spiral_matrix", "string_insertion"})
+# Several answers are right, and a checker knows them: the package gives none of them.
+WITHOUT_REFERENCE = frozenset({"boxnet", "graph_color", "propositional_logic", "rubiks_cube", "rush_hour"})
+HELP = "Give your final answer on one line as `answer: ...` (`\\n` stands for a line break), or by the tool `answer`."
+TOOL = ToolSpec(
+    name="answer",
+    description="Give the final answer. There is only one try.",
+    parameters={"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+)
+log = logging.getLogger(__name__)
+
+
+class ReasoningGymSuite:
+    """Options: `kinds`, names of `KINDS` (all, if empty). `threshold`: the score, 0 to 1, that counts as success.
+    An answer is written, not chosen: no actions are listed, and a model that only chooses cannot play."""
+
+    name = SUITE
+
+    def __init__(self, kinds: Sequence[str] = (), threshold: float = 1.0) -> None:
+        if not isinstance(kinds, str):
+            for name in kinds:
+                if name in LEFT_OUT:
+                    raise SettingsError(f"{SUITE}: {name} is left out: {LEFT_OUT[name]}")
+        self._kinds = chosen(SUITE, "kinds", kinds, KINDS)
+        if not 0 < threshold <= 1:
+            raise SettingsError(f"{SUITE}: threshold = {threshold} is no score", "more than 0, at most 1")
+        self._threshold = threshold
+        self.version = f"{extra_version('reasoning_gym', 'reasoning-gym', 'reasoning')}/{CODE}"
+
+    def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
+        return tuple(
+            Task(
+                id=f"{SUITE}/{kind}/{seed}",
+                suite=SUITE,
+                environment=SUITE,
+                template_id=f"{SUITE}/{kind}",
+                split=split,
+                seed=seed,
+                instruction=f"Solve this puzzle of the kind {kind.replace('_', ' ')}.",
+                params={"kind": kind, "threshold": self._threshold},
+                version=self.version,
+            )
+            for seed in seeds(SUITE, split, per_template, offset)
+            for kind in self._kinds
+        )
+
+    async def start(self) -> None:
+        """Nothing is shared."""
+
+    async def create(self) -> "ReasoningGymEnvironment":
+        await asyncio.to_thread(_gym)  # its import takes seconds: not in the first episode's time
+        return ReasoningGymEnvironment(self.version)
+
+    async def stop(self) -> None:
+        """Nothing is shared."""
+
+    def oracle(self) -> "ReasoningGymOracle":
+        return ReasoningGymOracle()
+
+
+class ReasoningGymEnvironment:
+    """One step: the answer. Its reward is the package's score, 0 to 1. What is no answer is told so."""
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+        self._episode: tuple[Task, Any, JSON] | None = None  # task, generator, puzzle
+        self._steps = 0
+        self._closed = False
+
+    async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
+        if self._closed:
+            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        checked_task(task, SUITE, self._version)
+        generator, puzzle = puzzle_of(task)
+        self._episode, self._steps = (task, generator, puzzle), 0
+        return _observed(task, puzzle, HELP)
+
+    async def step(self, action: Action) -> StepResult:
+        if self._episode is None:
+            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
+        task, generator, puzzle = self._episode
+        self._steps += 1
+        answer = answer_of(action)
+        if answer is None or len(answer) > LONGEST_ANSWER:
+            note = "That is no answer." if answer is None else f"An answer has at most {LONGEST_ANSWER:,} characters."
+            truncated = self._steps >= TRIES
+            if truncated:
+                self._episode = None
+            return StepResult(
+                observation=_observed(task, puzzle, f"{note} {HELP}"),
+                truncated=truncated,
+                success=False if truncated else None,
+                info={"note": note},
+            )
+        self._episode = None
+        score = scored(task.params["kind"], generator, answer, puzzle)
+        success = score >= task.params["threshold"]
+        return StepResult(
+            observation=_observed(task, puzzle, f"Your answer was {'right' if success else 'not right'}."),
+            reward=score,
+            terminated=True,
+            success=success,
+            info={"score": score, "max_score": 1.0},
+        )
+
+    async def close(self) -> None:
+        self._closed, self._episode = True, None
+
+
+class ReasoningGymOracle:
+    """The reference answer, where the package has one. For tests only."""
+
+    def solution(self, task: Task, observation: Observation) -> Sequence[Action]:
+        answer = puzzle_of(task)[1]["answer"]
+        if answer is None:
+            raise LookupError(f"{task.params['kind']} has no reference answer")
+        return [Action(text="answer: " + str(answer).replace("\n", "\\n"))]
+
+
+def puzzle_of(task: Task) -> tuple[Any, JSON]:
+    """(the generator, its puzzle: question, answer, metadata) of a task's kind and seed."""
+    generator = _gym().create_dataset(task.params["kind"], size=1, seed=task.seed)
+    return generator, generator[0]
+
+
+def answer_of(action: Action) -> str | None:
+    """What was answered; None for anything else."""
+    call = action.tool_call
+    if call is not None:
+        text = call.arguments.get("text")
+        return text if call.name == TOOL.name and isinstance(text, str) and text.strip() else None
+    head, colon, rest = action.text.strip().partition(":")
+    if not colon or head.strip(" *`#").lower() not in ("answer", "final answer") or not rest.strip():
+        return None
+    return rest.strip().strip("`").replace("\\n", "\n")
+
+
+def scored(kind: str, generator: Any, answer: str, puzzle: JSON) -> float:
+    """0 to 1. A scorer that stumbles over an answer has found it wrong."""
+    if kind in COMPARED:
+        return float(answer.strip() == puzzle["answer"])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return min(1.0, max(0.0, float(generator.score_answer(answer, puzzle))))
+    except Exception as error:
+        log.info("%s cannot score %r: %s", kind, answer[:80], error)
+        return 0.0
+
+
+def _observed(task: Task, puzzle: JSON, note: str) -> Observation:
+    return Observation(instruction=task.instruction, text=f"{puzzle['question']}\n\n{note}", tools=(TOOL,))
+
+
+def _gym() -> Any:
+    import reasoning_gym
+
+    return reasoning_gym

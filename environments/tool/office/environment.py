@@ -1,0 +1,155 @@
+"""One desk in the organisation: plays tasks of the suite `office`, one episode at a time."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wisen.core.errors import EnvironmentFault
+from wisen.core.records import Action, Observation, StepResult, Task, ToolCall
+from wisen.environments.tool.calls import BadCall, Toolbox, shortened
+from wisen.environments.tool.office.checkers import judged, remark
+from wisen.environments.tool.office.desk import Desk
+from wisen.environments.tool.office.offers import Seen, offered, seen_in
+from wisen.environments.tool.office.organisation import DESK, FOLDERS, organisation, ways_of
+from wisen.environments.tool.office.state import State
+from wisen.environments.tool.office.templates import TEMPLATES, Job, job_of
+from wisen.environments.tool.office.tools import FINISH, TOOLS
+
+SUITE = "office"
+VERSION = "1"  # of tasks and tools; another one makes other tasks
+STEP_LIMIT = 40
+_TOOLBOX = Toolbox(TOOLS)
+_EARLIER = 6  # answers that stay in sight
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All of an episode. Immutable, so that keeping one costs nothing."""
+
+    task: Task
+    job: Job
+    desk: Desk
+    state: State
+    seen: Seen
+    actions: tuple[str, ...]
+    answers: tuple[str, ...] = ()  # newest first, each once
+    steps: int = 0
+
+
+def job_for(task: Task) -> tuple[Job, Desk]:
+    """The task's job, and the desk it is done at. Raises `EnvironmentFault` for a task that is not of this suite."""
+    template = TEMPLATES.get(str(task.params.get("template", "")))
+    house = task.params.get("organisation")
+    if task.suite != SUITE or task.version != VERSION or template is None or not isinstance(house, int):
+        raise EnvironmentFault(
+            f"{task.id} is a task of {task.suite} version {task.version!r}, not of {SUITE} {VERSION!r}",
+            "make the panel anew with this version",
+        )
+    desk = Desk(organisation(house), ways_of(house, bool(task.params.get("conventions", True))))
+    return job_of(template, house, task.seed), desk
+
+
+class OfficeEnvironment:
+    """Actions: tool calls, or their text form. `finish` ends the episode; only then the final state is judged."""
+
+    def __init__(self) -> None:
+        self._episode: Snapshot | None = None
+        self._closed = False
+
+    async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
+        """Begin the task. Raises `EnvironmentFault` for a task of another suite or version."""
+        if self._closed:
+            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        job, desk = job_for(task)
+        seen = seen_in(job.instruction, opening(job), job.house)
+        self._episode = Snapshot(task, job, desk, job.state, seen, offered(seen, job.house))
+        return _observe(self._episode)
+
+    async def step(self, action: Action) -> StepResult:
+        """Act. Raises `EnvironmentFault` when no episode is running."""
+        episode = self._running()
+        try:
+            call = _TOOLBOX.understood(action)
+        except BadCall as why:
+            return self._go_on(episode, str(why), info={"refused": str(why)})
+        if call.name == FINISH:
+            return self._finish(episode)
+        return self._call(episode, call)
+
+    async def snapshot(self) -> Snapshot:
+        """The episode as it stands. Raises `EnvironmentFault` when none is running."""
+        return self._running()
+
+    async def restore(self, snapshot: Snapshot) -> Observation:
+        """Go on from a snapshot, also one taken in another environment of this suite."""
+        if self._closed:
+            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        self._episode = snapshot
+        return _observe(snapshot)
+
+    async def close(self) -> None:
+        self._closed = True
+        self._episode = None
+
+    def _running(self) -> Snapshot:
+        if self._episode is None:
+            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
+        return self._episode
+
+    def _call(self, episode: Snapshot, call: ToolCall) -> StepResult:
+        answer = episode.desk.call(episode.state, call.name, call.arguments)
+        seen = episode.seen.after(answer.text, episode.job.house)
+        actions = episode.actions if seen == episode.seen else offered(seen, episode.job.house)
+        after = replace(episode, state=answer.state, seen=seen, actions=actions)
+        info = {"refused": answer.text} if answer.refused else {}
+        return self._go_on(after, answer.text, info=info, violation=answer.violation, cost=answer.cost)
+
+    def _go_on(
+        self, episode: Snapshot, text: str, *, info: dict[str, str], violation: str = "", cost: float = 0.0
+    ) -> StepResult:
+        answers = (text, *[one for one in episode.answers if one != text])[:_EARLIER]
+        after = replace(episode, answers=answers, steps=episode.steps + 1)
+        over = after.steps >= STEP_LIMIT
+        self._episode = None if over else after
+        return StepResult(
+            observation=_observe(after),
+            truncated=over,
+            success=False if over else None,
+            info={"note": shortened(" ".join(text.split()), 160), **info},
+            violation=violation,
+            cost=cost,
+        )
+
+    def _finish(self, episode: Snapshot) -> StepResult:
+        verdict = judged(episode.job.checks, episode.job.state, episode.state, episode.desk)
+        told = remark(verdict)
+        self._episode = None
+        return StepResult(
+            observation=_observe(replace(episode, answers=(told, *episode.answers)[:_EARLIER])),
+            reward=float(verdict.success),
+            terminated=True,
+            success=verdict.success,
+            info={"note": told, "progress": verdict.progress},
+        )
+
+
+def instruction_of(job: Job) -> str:
+    return f"At {job.house.name}: {job.instruction}"
+
+
+def opening(job: Job) -> str:
+    """What everyone in the house knows: who works here, and which folders there are."""
+    house = job.house
+    staff = [f"{one.address} ({one.role})" for one in house.staff]
+    folders = f"Folders: {' '.join((*FOLDERS, DESK))}"
+    return "\n".join([f"{house.name}, {house.town}. Colleagues:", *staff, folders])
+
+
+def _observe(episode: Snapshot) -> Observation:
+    newest, *earlier = episode.answers or ("",)
+    parts = [newest] * bool(newest) + (["Before:", *earlier] if earlier else []) + [opening(episode.job)]
+    return Observation(
+        instruction=instruction_of(episode.job),
+        text="\n".join(parts),
+        actions=episode.actions,
+        tools=TOOLS,
+    )

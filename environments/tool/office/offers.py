@@ -1,0 +1,147 @@
+"""The calls to choose from, made of nothing but the texts that the agent has been shown.
+
+Names, numbers, dates and quotations are read out of the instruction and the answers; a choice that depends on the ways
+of the house is offered in every form that any house has, so that a list tells nothing of this one.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import product as combinations
+from typing import Any
+
+from wisen.environments.tool.calls import written
+from wisen.environments.tool.office.conventions import VARIANTS, YEAR, written_date, written_name, written_reference
+from wisen.environments.tool.office.desk import MONTHS
+from wisen.environments.tool.office.organisation import Organisation
+from wisen.environments.tool.office.templates.base import PAPERS
+
+MOST = 48
+_DATE = re.compile(rf"\b(\d{{1,2}}) ({'|'.join(MONTHS)})\b")
+_PATTERNS = {
+    "orders": re.compile(r"\border (\d{4})\b", re.IGNORECASE),
+    "mails": re.compile(r"\bM-\d+"),
+    "tickets": re.compile(r"\bT-\d+"),
+    "events": re.compile(r"\bE-\d+"),
+    "files": re.compile(r"(?<!\S)/\S+\.txt"),
+    "addresses": re.compile(r"[\w.]+@[\w.]*\w"),
+    "quotes": re.compile(r'"([^"\n]+)"'),
+    "times": re.compile(r"\b\d\d:\d\d\b"),
+    "prices": re.compile(r"\bprice (\d+)"),
+    "amounts": re.compile(r"\bbuy (\d+)", re.IGNORECASE),
+    "kinds": re.compile(rf"\b({'|'.join(PAPERS)})\b"),
+}
+_PRIORITIES = tuple(word for form in VARIANTS["priority"] for word in form.split())
+_ALWAYS = ("list_mail()", "list_events()", "list_files()", "list_tickets()")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What has been named so far, by kind, in the order in which it is worth trying: of the instruction first, then
+    what was named last."""
+
+    orders: tuple[str, ...] = ()
+    mails: tuple[str, ...] = ()
+    tickets: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    quotes: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
+    prices: tuple[str, ...] = ()
+    amounts: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+    goods: tuple[str, ...] = ()
+    said: "Seen | None" = None  # what the instruction named
+
+    def after(self, text: str, house: Organisation) -> "Seen":
+        """With what an answer names put first, behind what the instruction named."""
+        told = _named(text, house)
+        first = self.said or Seen()
+        merged = {
+            name: _unique((*getattr(first, name), *values, *getattr(self, name))) for name, values in told.items()
+        }
+        return replace(self, **merged)
+
+
+def seen_in(instruction: str, opening: str, house: Organisation) -> Seen:
+    """`opening` lists the staff; those whom the instruction names come first."""
+    named = _named(instruction, house)
+    called = [one.address for one in house.staff if re.search(rf"\b{one.name}\b", instruction)]
+    said = Seen(**{**named, "addresses": (*called, *named["addresses"])})
+    return replace(said, said=said).after(opening, house)
+
+
+def _named(text: str, house: Organisation) -> dict[str, tuple[str, ...]]:
+    found = {name: tuple(pattern.findall(text)) for name, pattern in _PATTERNS.items()}
+    found["dates"] = tuple(f"{YEAR}-{MONTHS.index(month) + 1:02}-{int(day):02}" for day, month in _DATE.findall(text))
+    found["goods"] = tuple(good for good in house.goods if good in text)
+    return {name: values for name, values in found.items() if values or name == "addresses"}
+
+
+def offered(seen: Seen, house: Organisation) -> tuple[str, ...]:
+    """At most `MOST` calls as text. Where there would be more, the longest lists lose their last entries."""
+    lists = [list(_ALWAYS), *map(list, filter(None, _by_tool(seen, house))), ["finish()"]]
+    while sum(map(len, lists)) > MOST:
+        max(lists, key=len).pop()
+    return tuple(text for texts in lists for text in texts)
+
+
+def _by_tool(seen: Seen, house: Organisation) -> Iterable[Sequence[str]]:
+    staff = [one.address for one in house.staff]
+    colleagues = sorted(staff, key=lambda one: seen.addresses.index(one) if one in seen.addresses else 99)
+    names = [one.name for address in colleagues for one in house.staff if one.address == address]
+    about = [f"order {number}" for number in seen.orders[:2]]
+    texts = [*seen.quotes[:2], *seen.prices[:1], *about[:1]]
+    yield _calls("find_order", 2, order=seen.orders)
+    yield _calls("find_product", 2, product=seen.goods)
+    yield _calls("read_mail", 3, mail=seen.mails)
+    yield _calls("read_file", 2, file=seen.files)
+    yield _calls("send_mail", 12, to=seen.addresses[:8], text=texts[:3])
+    yield _calls("forward_mail", 6, mail=seen.mails[:1], to=colleagues)
+    dates = [written_date(day, form) for day in seen.dates[:2] for form in VARIANTS["date_format"]]
+    yield _calls("create_event", 8, title=seen.quotes[:1], date=dates, time=seen.times[:2])
+    yield _calls("cancel_event", 2, event=seen.events)
+    papers = [
+        written_name(kind, day, form)
+        for kind, day in list(combinations(seen.kinds[:1], seen.dates[:1]))
+        for form in VARIANTS["file_name"]
+    ]
+    yield _calls("create_file", 6, name=papers, text=seen.quotes[:2])
+    yield _calls("move_file", 3, file=seen.files[:1], folder=VARIANTS["folder"])
+    yield _calls("open_ticket", 12, subject=[*seen.quotes[:1], *about[:1]], priority=_PRIORITIES)
+    yield _calls("comment_ticket", 2, ticket=seen.tickets[:1], text=texts)
+    yield _calls("assign_ticket", 6, ticket=seen.tickets[:1], person=names)
+    yield _calls("close_ticket", 2, ticket=seen.tickets)
+    yield _calls("hold_order", 2, order=seen.orders)
+    for tool in ("refund_order", "send_replacement"):
+        yield [
+            written(tool, {"order": order, "reference": written_reference(order, house.code, form)})
+            for order in seen.orders[:1]
+            for form in VARIANTS["reference"]
+        ]
+    yield _calls("ask_approval", 6, person=names, product=seen.goods[:1])
+    yield _calls("buy_product", 2, product=seen.goods[:1], quantity=[int(number) for number in seen.amounts])
+
+
+def _calls(tool: str, most: int, /, **values: Sequence[Any]) -> tuple[str, ...]:
+    """Calls of a tool with every combination of the values, those made of first choices first."""
+    return _combined(tool, most, tuple(values), tuple(map(tuple, values.values())))
+
+
+@lru_cache(maxsize=8192)
+def _combined(tool: str, most: int, names: tuple[str, ...], values: tuple[tuple[Any, ...], ...]) -> tuple[str, ...]:
+    order = sorted(combinations(*(range(len(options)) for options in values)), key=sum)[:most]
+    return tuple(
+        written(
+            tool,
+            dict(zip(names, (options[index] for options, index in zip(values, indices, strict=True)), strict=True)),
+        )
+        for indices in order
+    )
+
+
+def _unique(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
