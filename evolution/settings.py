@@ -75,11 +75,16 @@ class RemoteSettings(Record):
 
 
 class BenchSettings(Settings):
-    """What any run needs: where to act, how many at a time, within which limits, with which seed."""
+    """What any run needs: where to act, how many at a time, within which limits, with which seed.
+
+    `judge` names a model that says how an episode went where the environment leaves it open. Without one, what is left
+    open has failed.
+    """
 
     seed: int = Field(0, ge=0)
     model: str = ""
     remote: RemoteSettings = RemoteSettings()
+    judge: str = ""
     suite: str = "miniwob"
     suite_options: dict[str, Any] = {}
     workers: int = Field(4, ge=1)

@@ -17,7 +17,7 @@ from wisen.agent.prompts import harness_version
 from wisen.agent.rollouts import LocalRollouts
 from wisen.core.errors import SettingsError
 from wisen.core.ids import content_id
-from wisen.core.protocols import Distiller, Model, Suite
+from wisen.core.protocols import Distiller, Judgement, Model, Suite
 from wisen.core.records import (
     Advanced,
     EpisodeEnd,
@@ -202,13 +202,18 @@ class Workbench(Generic[S]):
         return LocalRollouts(
             self.suite,
             self.model(release.model),
-            choose_judge(environment_decides=True),
+            self._judge(),
             workers=self.settings.workers,
             recaller=recaller,
             distiller=self.distiller,
             artifacts=self.workspace.artifacts,
             proven=proven,
         )
+
+    def _judge(self) -> Judgement:
+        if not self.settings.judge:
+            return choose_judge(environment_decides=True)
+        return choose_judge(self.model(self.settings.judge))
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Run blocking work beside the event loop; when this is cancelled, `tick` tells the work to stop."""

@@ -8,15 +8,25 @@ from typing import Any
 import pytest
 
 from tests.support.fake_openai import KEY, Answer, FakeOpenAI, error, reply
-from tests.support.levers import LeverSuite
+from tests.support.levers import Levers, LeverSuite
 from wisen.core.errors import SettingsError
-from wisen.core.records import Note, Phase, ProgressEvent, ReleaseEventKind, RunReport
+from wisen.core.records import (
+    Action,
+    Note,
+    Phase,
+    ProgressEvent,
+    ReleaseEventKind,
+    RunReport,
+    StepResult,
+    VerdictSource,
+)
 from wisen.core.settings import load
 from wisen.core.store import Store
 from wisen.core.workspace import Workspace
 from wisen.environments import registry
 from wisen.evolution.evolve import evolve
-from wisen.evolution.settings import EvolveSettings
+from wisen.evolution.play import play
+from wisen.evolution.settings import EvolveSettings, RunSettings
 from wisen.memory.bank import Bank
 
 MODEL = "openai/obedient"
@@ -119,6 +129,50 @@ async def test_a_remote_model_writes_its_own_memory(tmp_path: Path) -> None:
     assert {item.author.distiller for item in items} == {"reasoningbank"}
     assert {item.author.model for item in items} == {MODEL}
     assert {item.title for item in items} == {"Stopping"}
+
+
+class Undecided(LeverSuite):
+    """Levers that never say whether the right ones were pressed."""
+
+    async def create(self) -> Levers:
+        class Silent(Levers):
+            async def step(self, action: Action) -> StepResult:
+                return (await super().step(action)).model_copy(update={"success": None, "reward": 0.0})
+
+        return Silent()
+
+
+class Judging(Obedient):
+    """Judges as well: whoever pressed blue did well."""
+
+    def _next(self, body: dict[str, Any], key: str) -> Answer:
+        if "Possible actions" in body["messages"][-1]["content"]:
+            return super()._next(body, key)
+        done = 'press lever "blue"' in body["messages"][-1]["content"]
+        return reply(json.dumps({"success": done, "confidence": 0.9, "reason": "that is what the record shows"}))
+
+
+@pytest.mark.parametrize("judge", ["", "openai/wise"])
+async def test_a_model_judges_what_the_environment_leaves_open(
+    judge: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "create", lambda name, **options: Undecided(**options))
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with Judging() as server:
+        changes = {"model": MODEL, "suite": "levers", "per_template": 4, "judge": judge}
+        await play(load(RunSettings, overrides={**changes, "remote": {"api_base": server.url}}), Workspace(tmp_path))
+    with Store.open(Workspace(tmp_path).store_url) as store:
+        played = store.trajectories()
+        verdicts = {key: found[-1] for key, found in store.verdicts([one.id for one in played]).items()}
+    assert all(one.success is None for one in played) and len(played) == 12
+    pressed = {one.id: any("blue" in str(step.action) for step in one.steps) for one in played}
+    assert len(set(pressed.values())) == 2
+    assert {key: verdict.success for key, verdict in verdicts.items()} == {
+        key: bool(judge) and blue for key, blue in pressed.items()
+    }
+    assert {verdict.source for verdict in verdicts.values()} == {
+        VerdictSource.JUDGE if judge else VerdictSource.ENVIRONMENT
+    }
 
 
 async def test_the_built_in_backbone_cannot_write_it(tmp_path: Path) -> None:
