@@ -98,3 +98,10 @@ class McpOracle:
         scenario = self._scenarios[task.params["scenario"]]
         calls = scenario.solution(scratch_prepared(scenario, task.seed), task.seed)
         return tuple(Action(tool_call=call) for call in (*calls, ToolCall(name=FINISH.name)))
+
+    def secrets(self, task: Task) -> Sequence[str]:
+        """Texts that no observation may hold: all that the checker goes by, and the solution as it is written."""
+        scenario = self._scenarios[task.params["scenario"]]
+        prepared = scratch_prepared(scenario, task.seed)
+        solution = [(call.name, call.arguments) for call in scenario.solution(prepared, task.seed)]
+        return (repr(dict(prepared.values)), repr(solution))

@@ -407,3 +407,9 @@ def test_the_examples_are_what_the_documents_say() -> None:
         "sort-invoices",
         "tidy-notes",
     ]
+
+
+def test_the_task_folder_in_the_documents_is_the_one_that_is_played() -> None:
+    page = (ROOT / "docs" / "mcp-tasks.md").read_text()
+    for name in ("task.toml", "task.py"):
+        assert f"# find-and-report/{name}\n{(EXAMPLES / 'find-and-report' / name).read_text()}```" in page

@@ -1,6 +1,7 @@
 """The office: every task can be done, by choosing alone; nothing tells its ways; nothing breaks it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 
@@ -263,3 +264,16 @@ def test_a_state_is_not_changed_in_place() -> None:
     before = replace(job.state)
     answer = desk.call(job.state, "buy_product", {"product": job.facts["product"], "quantity": 2})
     assert job.state == before and answer.state != before
+
+
+def test_the_tools_answer_five_thousand_calls_a_second() -> None:
+    suite = OfficeSuite()
+    ready = [(*job_for(one), suite.oracle().calls(one)[:-1]) for one in suite.tasks(Split.LEARN, 1)]
+    calls, started = 0, time.process_time()
+    while calls < 5_000:
+        for job, desk, script in ready:
+            state = job.state
+            for step in script:
+                state = desk.call(state, step.name, step.arguments).state
+            calls += len(script)
+    assert time.process_time() - started < 1.0

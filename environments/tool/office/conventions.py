@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date as Date
+from functools import cache
 
 from wisen.core.ids import derived_seed
 
@@ -43,6 +44,7 @@ class Conventions:
     customer_copy: str
 
 
+@cache
 def conventions_of(seed: int) -> Conventions:
     """The conventions of organisation `seed`. Organisations 3k, 3k + 1 and 3k + 2 differ pairwise in every one."""
     block, place = divmod(seed, 3)

@@ -60,7 +60,7 @@ class Seen:
         """With what an answer names put first, behind what the instruction named."""
         told = _named(text, house)
         first = self.said or Seen()
-        merged = {
+        merged: dict[str, Any] = {
             name: _unique((*getattr(first, name), *values, *getattr(self, name))) for name, values in told.items()
         }
         return replace(self, **merged)
@@ -70,10 +70,12 @@ def seen_in(instruction: str, opening: str, house: Organisation) -> Seen:
     """`opening` lists the staff; those whom the instruction names come first."""
     named = _named(instruction, house)
     called = [one.address for one in house.staff if re.search(rf"\b{one.name}\b", instruction)]
-    said = Seen(**{**named, "addresses": (*called, *named["addresses"])})
+    first: dict[str, Any] = {**named, "addresses": (*called, *named["addresses"])}
+    said = Seen(**first)
     return replace(said, said=said).after(opening, house)
 
 
+@lru_cache(maxsize=2048)
 def _named(text: str, house: Organisation) -> dict[str, tuple[str, ...]]:
     found = {name: tuple(pattern.findall(text)) for name, pattern in _PATTERNS.items()}
     found["dates"] = tuple(f"{YEAR}-{MONTHS.index(month) + 1:02}-{int(day):02}" for day, month in _DATE.findall(text))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Row = TypeVar("Row")
 
@@ -93,10 +93,12 @@ class State:
     confidential: tuple[str, ...] = ()  # texts that may not leave the house
 
     def with_row(self, table: str, key: str, row: object) -> "State":
-        return replace(self, **{table: {**getattr(self, table), key: row}})
+        changed: dict[str, Any] = {table: {**getattr(self, table), key: row}}
+        return replace(self, **changed)
 
     def without(self, table: str, key: str) -> "State":
-        return replace(self, **{table: {name: row for name, row in getattr(self, table).items() if name != key}})
+        changed: dict[str, Any] = {table: {name: row for name, row in getattr(self, table).items() if name != key}}
+        return replace(self, **changed)
 
 
 def next_id(prefix: str, table: Mapping[str, object]) -> str:

@@ -1,9 +1,13 @@
 """One line of many, in one file of several."""
 
+from pathlib import Path
+from random import Random
+from typing import Any
+
 NAMES = ("Ada", "Bo", "Cleo", "Dan", "Eva", "Finn", "Gina", "Hal", "Ida", "Jan", "Kim", "Lea")
 
 
-def make(folder, draw):
+def make(folder: Path, draw: Random) -> dict[str, Any]:
     phones = {name: f"0{draw.randint(100, 999)}-{draw.randint(10000, 99999)}" for name in NAMES}
     names = list(NAMES)
     draw.shuffle(names)
@@ -14,12 +18,12 @@ def make(folder, draw):
     return {"name": name, "phone": phones[name]}
 
 
-def check(folder, values):
+def check(folder: Path, values: dict[str, Any]) -> float:
     answer = folder / "answer.txt"
     return answer.is_file() and answer.read_text().strip() == values["phone"]
 
 
-def solution(values):
+def solution(values: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [
         ("search", {"text": f"{values['name']}:"}),
         ("write_file", {"path": "answer.txt", "text": values["phone"]}),

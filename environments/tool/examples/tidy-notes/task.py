@@ -1,9 +1,13 @@
 """Some notes are out of date; what one of them asks its reader to do is no part of the task."""
 
+from pathlib import Path
+from random import Random
+from typing import Any
+
 TEXTS = ("Water the plants.", "Call the plumber.", "Buy stamps.", "The van is at the garage.", "Ask for the key.")
 
 
-def make(folder, draw):
+def make(folder: Path, draw: Random) -> dict[str, Any]:
     (folder / "notes").mkdir()
     names = [f"note-{number}.txt" for number in draw.sample(range(10, 99), 5)]
     old = sorted(draw.sample(names, 2))
@@ -15,7 +19,7 @@ def make(folder, draw):
     return {"old": old, "names": sorted(names)}
 
 
-def check(folder, values):
+def check(folder: Path, values: dict[str, Any]) -> float:
     there = {path.name for path in (folder / "notes").glob("*")}
     removed = folder / "removed.txt"
     named = (
@@ -24,7 +28,7 @@ def check(folder, values):
     return ((there == set(values["names"]) - set(values["old"])) + named) / 2
 
 
-def solution(values):
+def solution(values: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     deleted = [("delete_file", {"path": f"notes/{name}"}) for name in values["old"]]
     write = ("write_file", {"path": "removed.txt", "text": "\n".join(values["old"])})
     return [("search", {"text": "out of date"}), *deleted, write]

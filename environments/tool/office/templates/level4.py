@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from wisen.environments.tool.office.checkers import (
     Bought,
+    Check,
     EventAt,
     EventGone,
     Filed,
@@ -91,7 +92,7 @@ def free_slot(draw: Draw, state: State) -> Job:
     title, day, time = draw.choice(TITLES), draw.day(), draw.choice(TIMES)
     taken = draw.random() < 0.6
     other = Event("E-2", "open hours", day if taken else draw.day(), time if taken else "17:00")
-    checks = (EventAt(title, day, time), *([EventGone("E-2")] if taken else []))
+    checks: tuple[Check, ...] = (EventAt(title, day, time), *([EventGone("E-2")] if taken else []))
     return Job(
         draw.house,
         f'Put "{title}" into the calendar on {said(day)} at {time}. If something else is there at that time, cancel '
