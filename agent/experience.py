@@ -99,8 +99,8 @@ class Experience:
         self._settings = settings or RecallSettings(k=3)
         self._embedder = embedder or MiniLM()
         self._indexed = -1  # the bank version that the index is known to hold
-        self._keeper = Keeper(self._workspace.store_url, run_id=self.run_id, name=name)
-        self._index = ChromaIndex(self._embedder, path=self._workspace.index)
+        self._keeper = Keeper(self._workspace, run_id=self.run_id, name=name)
+        self._index = ChromaIndex.of(self._workspace, self._embedder)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

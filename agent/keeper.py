@@ -8,6 +8,7 @@ from typing import TypeVar
 from wisen.core.errors import SettingsError
 from wisen.core.records import Episode, MemoryItem, Task, Trajectory, Verdict
 from wisen.core.store import Store
+from wisen.core.workspace import Workspace
 from wisen.memory.bank import Bank, Snapshot
 
 T = TypeVar("T")
@@ -17,8 +18,8 @@ class Keeper:
     """Keeps episodes of one application. An episode is stored whole or not at all, and what it proposes is offered to
     the bank once: a process that was killed between the two does the second when the keeper is opened again."""
 
-    def __init__(self, url: str, *, run_id: str, name: str) -> None:
-        self._url, self._run_id, self._name = url, run_id, name
+    def __init__(self, workspace: Workspace, *, run_id: str, name: str) -> None:
+        self._workspace, self._run_id, self._name = workspace, run_id, name
         self._thread: ThreadPoolExecutor | None = None
         self._store: Store
         self._bank: Bank
@@ -65,7 +66,7 @@ class Keeper:
     # Below: blocking, in the keeper's thread.
 
     def _open(self) -> None:
-        self._store = Store.open(self._url)
+        self._store = self._workspace.open_store()
         self._bank = Bank(self._store)
         self._store.start_run(self._run_id, {"application": self._name}, title=self._name)
         offered = self._store.marks(self._run_id)

@@ -58,6 +58,13 @@ class Workspace:
             )
         return self.store_server
 
+    @property
+    def store_name(self) -> str:
+        """Tells this store from others, without its password."""
+        from wisen.core.store.engine import shown
+
+        return shown(self.store_url)
+
     def open_store(self, *, create: bool = True) -> "Store":
         """The store, as its owner; the caller holds `lock`. Raises `StoreError`, also without `create` where there is
         no store yet."""

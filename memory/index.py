@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wisen.core.errors import WisenError
+from wisen.core.ids import content_id
 from wisen.core.protocols import Embedder
 from wisen.core.records import MemoryItem
 from wisen.core.workspace import Workspace
@@ -57,9 +58,11 @@ class ChromaIndex:
 
     @classmethod
     def of(cls, workspace: Workspace, embedder: Embedder) -> Self:
-        """The index of a workspace: in its folder, or on the server that the machine names."""
-        url = workspace.index_url
-        return cls(embedder, url=url) if url else cls(embedder, path=workspace.index)
+        """The index of a workspace: in its folder, or on the server that the machine names. Stores that share a server
+        have collections of their own."""
+        if not workspace.index_url:
+            return cls(embedder, path=workspace.index)
+        return cls(embedder, url=workspace.index_url, collection=content_id("memory", workspace.store_name))
 
     def __init__(
         self, embedder: Embedder, *, path: Path | None = None, url: str | None = None, collection: str = "memory"

@@ -1,6 +1,9 @@
 """What to do and where: tasks, observations, actions, step results."""
 
 from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 from wisen.core.records.base import JSON, Record
 
@@ -35,10 +38,24 @@ class ToolSpec(Record):
     parameters: JSON = {}
 
 
+def _whole(value: Any) -> Any:
+    """Half a surrogate pair, which nothing can write down, becomes a question mark, however deep it sits."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_whole(key): _whole(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole(inner) for inner in value]
+    return value
+
+
+Whole = BeforeValidator(_whole)  # for what comes from outside: models and people write actions
+
+
 class ToolCall(Record):
-    name: str
-    arguments: JSON = {}
-    id: str = ""
+    name: Annotated[str, Whole]
+    arguments: Annotated[JSON, Whole] = {}
+    id: Annotated[str, Whole] = ""
 
 
 class Artifact(Record):
@@ -61,7 +78,7 @@ class Observation(Record):
 class Action(Record):
     """Either a text or a tool call."""
 
-    text: str = ""
+    text: Annotated[str, Whole] = ""
     tool_call: ToolCall | None = None
 
     def __str__(self) -> str:

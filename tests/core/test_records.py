@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 import wisen.core.records as records
 from wisen.core.ids import canonical, content_id, derived_seed
-from wisen.core.records import Episode, MemoryItem, Record, Task
+from wisen.core.records import Action, Episode, MemoryItem, Record, Task, ToolCall
 
 
 def test_every_record_is_frozen_strict_about_fields_and_exported() -> None:
@@ -40,3 +40,11 @@ def test_equal_content_has_equal_ids_whatever_the_order(episode: Callable[..., E
     assert content_id("t", task) != content_id("t", task.model_copy(update={"seed": 2}))
     assert content_id("t", "ab", "c") != content_id("t", "a", "bc")
     assert 0 <= derived_seed("run", 1) < 2**32 and derived_seed("run", 1) != derived_seed("run", 2)
+
+
+def test_half_a_character_in_an_action_is_replaced_and_can_be_written_down() -> None:
+    call = ToolCall(name="say\udc00", arguments={"to": ["a\ud800b", {"\ud800": 1, "kept": "ä€😀"}]})
+    action = Action(text="x\ud800", tool_call=call)
+    assert Action.model_validate_json(action.model_dump_json()) == action
+    assert (action.text, call.name) == ("x?", "say?")
+    assert call.arguments == {"to": ["a?b", {"?": 1, "kept": "ä€😀"}]}
