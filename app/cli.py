@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wisen.app.commands import memory, models, releases
+from wisen.app.commands import env, memory, models, releases, suite
 from wisen.core.disk import FULL, disk_faults
 from wisen.core.errors import WisenError
 
@@ -21,9 +21,11 @@ app = typer.Typer(
     help="Agents that get better with experience, and can prove it.",
     epilog="Start with `wisen doctor`, then `wisen evolve`. Everything a run makes is in the workspace, ./.wisen.",
 )
+app.add_typer(env.app, name="env")
 app.add_typer(memory.app, name="memory")
 app.add_typer(models.app, name="models")
 app.add_typer(releases.app, name="releases")
+app.add_typer(suite.app, name="suite")
 
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", "-w", help="Folder for store, index, weights and reports.", metavar="DIR")
@@ -147,17 +149,6 @@ def doctor(
     print_checks(checks, as_json=as_json)
     if not healthy(checks):
         raise typer.Exit(1)
-
-
-@app.command()
-def suites() -> None:
-    """List the environments that can be named with --suite."""
-    from rich.console import Console
-
-    from wisen.environments.registry import suites as known
-
-    for name, what in known().items():
-        Console().print(f"{name:14} {what}", markup=False, soft_wrap=True)
 
 
 def _set(**values: Any) -> dict[str, Any]:

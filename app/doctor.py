@@ -143,7 +143,11 @@ def check_sandbox() -> Check:
 
     level = sandbox_level()
     ok = True if level.level != "none" else None
-    found = level.detail if ok else f"{level.detail}: code tasks will not run"
+    found = f"{level.detail}: code tasks will not run"
+    if ok:
+        found = (
+            f"level {level.number}, {level.level}: {level.detail}. Holds: {level.contains}. Does not: {level.leaves}"
+        )
     return Check(part="sandbox", ok=ok, found=found, advice=level.hint)
 
 

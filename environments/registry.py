@@ -15,7 +15,8 @@ from wisen.core.protocols import Suite
 
 GROUP = "wisen.suites"
 ISOLATED = "isolated:"
-_ALWAYS_ISOLATED = frozenset({"reasoning-gym", "scienceworld", "textworld"})  # global state, a Java machine, endless sums
+# They hold global state, or a Java machine, or may think for ever.
+_ALWAYS_ISOLATED = frozenset({"reasoning-gym", "scienceworld", "textworld"})
 
 _BUILT_IN = {
     "appworld": (
@@ -28,7 +29,15 @@ _BUILT_IN = {
     ),
     "code-repair": (
         "wisen.environments.code.repair:CodeRepairSuite",
-        "Small functions with one wrong place; hidden tests decide. Runs in a sandbox, needs bubblewrap.",
+        "Small functions with one wrong place; hidden tests decide. Runs in a sandbox.",
+    ),
+    "code-write": (
+        "wisen.environments.code.write:CodeWriteSuite",
+        "Functions to write from a description and examples; hidden tests decide. For models that write.",
+    ),
+    "harbor": (
+        "wisen.environments.code.harbor.suite:HarborSuite",
+        "Task folders in Harbor's format, under bubblewrap, Docker or Podman (options: folder, engine).",
     ),
     "mcp": (
         "wisen.environments.tool.mcp_suite:McpSuite",
@@ -70,6 +79,10 @@ _BUILT_IN = {
         "wisen.environments.text.textworld:TextWorldSuite",
         "Cooking games in houses made from seeds (extra: text).",
     ),
+    "web": (
+        "wisen.environments.web.site:SiteSuite",
+        "Any site, by address, within the origins that a task allows (needs options: tasks).",
+    ),
 }
 
 
@@ -107,6 +120,17 @@ def create(name: str, **options: Any) -> Suite:
 
         return IsolatedSuite(suite, _BUILT_IN[name][0] if name in _BUILT_IN else _plugins()[name].value, options)
     return suite
+
+
+def options(name: str) -> tuple[str, dict[str, str]]:
+    """(what the suite says of itself, its options with their defaults as written; empty for one that must be given).
+    Raises `SettingsError`."""
+    factory = _load(name)
+    found = inspect.signature(factory).parameters.values()
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    named = [parameter for parameter in found if parameter.kind in kinds]
+    about = inspect.getdoc(factory) or ""
+    return about, {one.name: "" if one.default is one.empty else repr(one.default) for one in named}
 
 
 def _shown(options: dict[str, Any]) -> str:

@@ -13,12 +13,12 @@ from wisen.core.records import (
     Split,
     Trajectory,
 )
+from wisen.evolution.panels import FAR, limited
 from wisen.evolution.workbench import RANDOM_POLICY, Bench
 from wisen.models.tiny import build_tiny
 from wisen.trainers.checkpoints import describe
 from wisen.trainers.warmup import warm_up
 
-READING_OFFSET = 900_000  # learning seeds that no cycle collects from
 READING_TASKS = 8
 
 
@@ -49,7 +49,7 @@ async def _build(bench: Bench) -> None:
     if bench.store.checkpoint("base") is not None:
         return
     random_policy = bench.release("random", RANDOM_POLICY, 0)
-    tasks = bench.suite.tasks(Split.LEARN, READING_TASKS, offset=READING_OFFSET)
+    tasks = bench.suite.tasks(Split.LEARN, READING_TASKS, offset=0 if limited(bench.suite) else FAR)
     requests = [bench.request(task, random_policy, Phase.COLLECT, MemoryMode.OFF, arm="reading") for task in tasks]
     await bench.play(requests, phase="read", title="reading pages for a vocabulary (random policy)")
     trajectories = bench.store.trajectories([request.trajectory_id for request in requests])

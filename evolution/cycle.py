@@ -8,7 +8,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import count, groupby
 
 from wisen.core.errors import StoreError
 from wisen.core.ids import derived_seed
@@ -32,12 +32,25 @@ from wisen.core.records import (
 from wisen.core.statistics import wilson
 from wisen.evolution.arms import by_template
 from wisen.evolution.gate import decide
-from wisen.evolution.panels import make_panel, refuse_overlap
+from wisen.evolution.panels import limited, make_panel, refuse_overlap
 from wisen.evolution.workbench import Bench
 from wisen.trainers.checkpoints import describe
 from wisen.trainers.rft import RFT
 
 CYCLE_SEEDS = 1_000  # learning seeds that a cycle may use of each template
+
+
+def used_up(bench: Bench, number: int) -> str:
+    """Why cycle `number` cannot begin, in words; empty if it can, or has begun. No task is learned from twice, and no
+    gate panel is used more often than its error budget allows: a suite with a limited number of tasks comes to its
+    end."""
+    if bench.store.marked(bench.run_id, f"cycle/{number}/start"):
+        return ""
+    if not _learning_tasks(bench, number):
+        return f"all tasks of {bench.suite.name} that there are to learn from have been played"
+    if gate_panel(bench)[1] > bench.settings.gate.uses:
+        return f"the gate tasks of {bench.suite.name} are used up (gate.uses lets a panel serve more often)"
+    return ""
 
 
 async def run_cycle(bench: Bench, number: int) -> CurvePoint:
@@ -109,6 +122,8 @@ async def _collect(bench: Bench, number: int, incumbent: Release) -> dict[str, O
 def _learning_tasks(bench: Bench, number: int) -> tuple[Task, ...]:
     """This cycle's tasks: the same number of each template, and more of those that did badly in the last cycle."""
     settings, offset = bench.settings.collect, number * CYCLE_SEEDS
+    if limited(bench.suite):  # no gaps: one cycle's tasks begin where those of the last one end
+        offset = 0 if number == 1 else settings.first + (number - 2) * (settings.per_template + settings.weak_extra)
     if number == 1:
         return bench.suite.tasks(Split.LEARN, settings.first, offset=offset)
     before = bench.store.marked(bench.run_id, f"cycle/{number - 1}/collected") or {"ids": []}
@@ -271,10 +286,11 @@ async def _on_panel(bench: Bench, panel: Panel, release: Release, title: str) ->
 
 
 def gate_panel(bench: Bench) -> tuple[Panel, int]:
-    """(panel, which use of it the next gate is). A panel whose error budget is used up is replaced by a fresh one."""
+    """(panel, which use of it the next gate is). A panel whose error budget is used up is replaced by a fresh one.
+    Where the suite has no tasks for another, it is the last one, with a use more than it is good for."""
     settings = bench.settings.gate
-    generation = 0
-    while True:
+    last: Panel | None = None
+    for generation in count():
         panel = make_panel(
             bench.suite,
             Split.GATE,
@@ -282,10 +298,13 @@ def gate_panel(bench: Bench) -> tuple[Panel, int]:
             offset=generation * settings.per_template,
             generation=generation,
         )
+        if last is not None and not panel.tasks:
+            return last, settings.uses + 1
         used = bench.store.panel_uses(panel.digest)
         if used < settings.uses:
             return panel, used + 1
-        generation += 1
+        last = panel
+    raise AssertionError("a panel that nobody used comes sooner or later")
 
 
 def report_panel(bench: Bench) -> Panel:

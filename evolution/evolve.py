@@ -6,7 +6,8 @@ from collections.abc import Callable
 from wisen.core.records import CurvePoint, GateAnswer, Note, ProgressEvent, RunReport
 from wisen.core.workspace import Workspace
 from wisen.evolution.backbone import first_release
-from wisen.evolution.cycle import report_panel, run_cycle
+from wisen.evolution.cycle import report_panel, run_cycle, used_up
+from wisen.evolution.panels import require_tasks
 from wisen.evolution.reporting import make_report
 from wisen.evolution.settings import EvolveSettings
 from wisen.evolution.workbench import Bench
@@ -27,7 +28,12 @@ async def evolve(
     async with Bench("evolve", settings, workspace, on_event) as bench:
         begin(bench)
         await first_release(bench)
-        curve = [announced(bench, await run_cycle(bench, number)) for number in range(1, settings.cycles + 1)]
+        curve: list[CurvePoint] = []
+        for number in range(1, settings.cycles + 1):
+            if why := used_up(bench, number):
+                bench.emit(Note(text=f"{why}: the run ends after {number - 1} of {settings.cycles} cycles"))
+                break
+            curve.append(announced(bench, await run_cycle(bench, number)))
         report = await make_report(bench, curve, report_panel(bench), command=command, started=started)
         bench.store.finish_run(bench.run_id)
     return report
@@ -45,6 +51,7 @@ async def prepare(
 def begin(bench: Bench) -> None:
     """Open the run, or go on with it. Raises `SettingsError` in a workspace of another run."""
     refuse_other_runs(bench)
+    require_tasks(bench.suite)
     bench.store.start_run(bench.run_id, bench.identity, title=f"{bench.settings.suite}, seed {bench.settings.seed}")
     if not bench.settings.trains:
         what = bench.settings.model or "the backbone"

@@ -17,6 +17,11 @@ async def play(
     async with Workbench("run", settings, workspace, on_event) as bench:
         release = named_release(bench)
         tasks = bench.suite.tasks(settings.split, settings.per_template, offset=settings.offset)
+        if not tasks:
+            raise SettingsError(
+                f"the suite {settings.suite} has no tasks under {settings.split} from {settings.offset} on",
+                "a smaller offset, or another split",
+            )
         bench.store.start_run(bench.run_id, bench.identity, title=f"{release.name} on {settings.suite}")
         with_memory = settings.memory and release.bank_version > 0
         requests = [

@@ -1,5 +1,6 @@
 """Makes repair problems: a function of the library with one place broken, tests to see, tests to hide, edits to choose
-from. All of it follows from the function's name and a seed."""
+from. All of it follows from the function's name and a seed; the seed's range says which panel it is for, and the panels
+share no broken function."""
 
 import functools
 import hashlib
@@ -10,7 +11,7 @@ from random import Random
 
 from wisen.core.errors import EnvironmentFault
 from wisen.core.ids import derived_seed
-from wisen.core.records import Record
+from wisen.core.records import Record, Split
 from wisen.environments.code import library, mutate
 from wisen.environments.code.library import LIBRARY, Entry
 from wisen.environments.code.mutate import Mutation, mutations, plain_source, replies
@@ -20,6 +21,10 @@ _SURVEY = 120  # cases on which a mutation must show itself ...
 _SHOWS = 0.1  # ... this often, to be worth setting as a task
 _VISIBLE = 5
 _DISTRACTORS = 7
+RANGE = 1_000_000  # seeds of each split, in the order of FIRST_SEED
+FIRST_SEED = {Split.LEARN: 0, Split.GATE: RANGE, Split.REPORT: 2 * RANGE}
+# A function's mutations are dealt to the panels, half of them to learn from, so that no broken text is in two panels.
+_TURNS = (Split.LEARN, Split.REPORT, Split.GATE, Split.LEARN)
 
 
 class Case(Record):
@@ -119,35 +124,50 @@ def _break(name: str, seed: int) -> _Break:
     """Pick a kind of mutation, then one of that kind, that some visible and some hidden tests show."""
     entry = _entry(name)
     rng = Random(derived_seed("break", name, seed))
-    cases = _cases(entry, rng, _POOL)
     kinds: dict[str, list[Mutation]] = {}
-    for mutation in _telling(name):
+    for mutation in dealt(name)[split_of(seed)]:
         kinds.setdefault(mutation.kind, []).append(mutation)
     order = [mutation for kind in rng.sample(sorted(kinds), len(kinds)) for mutation in _shuffled(kinds[kind], rng)]
-    for mutation in order:
-        said = tuple(replies(mutation.lines, tuple(case.arguments for case in cases)))
-        failing = [i for i, case in enumerate(cases) if said[i] != case.expected]
-        if len(failing) < 2:
-            continue
-        first, kept = min(failing, key=lambda i: len(cases[i].arguments)), failing[-1]
-        if first == kept:
-            kept = failing[0]
-        rest = [i for i in range(len(cases)) if i not in (first, kept)]
-        shown = [first, *rng.sample(rest, _VISIBLE - 1)]
-        return _Break(
-            mutation=mutation,
-            visible=tuple(cases[i] for i in shown),
-            hidden=tuple(case for i, case in enumerate(cases) if i not in shown),
-            symptom=said[first],
-        )
+    for drawn in (_POOL, 4 * _POOL):  # more, where few mutations are to be had and none shows itself
+        cases = cases_of(entry, rng, drawn)
+        for mutation in order:
+            said = tuple(replies(mutation.lines, tuple(case.arguments for case in cases)))
+            failing = [i for i, case in enumerate(cases) if said[i] != case.expected]
+            if len(failing) < 2:
+                continue
+            first, kept = min(failing, key=lambda i: len(cases[i].arguments)), failing[-1]
+            if first == kept:
+                kept = failing[0]
+            rest = [i for i in range(len(cases)) if i not in (first, kept)]
+            shown = [first, *rng.sample(rest, _VISIBLE - 1)]
+            return _Break(
+                mutation=mutation,
+                visible=tuple(cases[i] for i in shown),
+                hidden=tuple(case for i, case in enumerate(cases) if i not in shown),
+                symptom=said[first],
+            )
     raise EnvironmentFault(f"no mutation of {name} shows itself with seed {seed}", "take another seed")
+
+
+def split_of(seed: int) -> Split:
+    """The panel that a seed is for."""
+    return list(FIRST_SEED)[max(0, min(seed // RANGE, len(FIRST_SEED) - 1))]
+
+
+@functools.cache
+def dealt(name: str) -> dict[Split, tuple[Mutation, ...]]:
+    """The function's telling mutations by panel: kind after kind, in each in the order of a hash of the broken text."""
+    hashed = sorted(_telling(name), key=lambda one: (one.kind, hashlib.blake2b("\n".join(one.lines).encode()).digest()))
+    return {
+        split: tuple(one for turn, one in enumerate(hashed) if _TURNS[turn % len(_TURNS)] is split) for split in Split
+    }
 
 
 @functools.cache
 def _telling(name: str) -> tuple[Mutation, ...]:
     """The function's mutations that are neither equivalent to it nor wrong only once in a blue moon."""
     entry = _entry(name)
-    cases = _cases(entry, Random(derived_seed("survey", name)), _SURVEY)
+    cases = cases_of(entry, Random(derived_seed("survey", name)), _SURVEY)
     arguments = tuple(case.arguments for case in cases)
     return tuple(
         mutation
@@ -157,7 +177,7 @@ def _telling(name: str) -> tuple[Mutation, ...]:
     )
 
 
-def _cases(entry: Entry, rng: Random, drawn: int) -> tuple[Case, ...]:
+def cases_of(entry: Entry, rng: Random, drawn: int) -> tuple[Case, ...]:
     """The edges and `drawn` random cases, each once, with what the sound function makes of them."""
     texts = [json.dumps(arguments) for arguments in (*entry.edges, *(entry.draw(rng) for _ in range(drawn)))]
     return tuple(

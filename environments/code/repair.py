@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wisen.core.errors import EnvironmentFault, SettingsError
-from wisen.core.records import Action, Observation, Split, StepResult, Task, ToolCall
+from wisen.core.records import Action, Observation, Split, StepResult, SuiteCard, Task, ToolCall
 from wisen.environments.code import problem as problems
+from wisen.environments.code.levels import checked_level
 from wisen.environments.code.moves import (
     TOOLS,
     Impossible,
@@ -20,36 +21,43 @@ from wisen.environments.code.moves import (
     understood,
 )
 from wisen.environments.code.mutate import DID_NOT_END
-from wisen.environments.code.problem import Case, Problem
-from wisen.environments.code.sandbox import Sandbox, require_sandbox
+from wisen.environments.code.problem import FIRST_SEED, RANGE, Case, Problem
+from wisen.environments.code.sandbox import Sandbox
 from wisen.environments.code.trial import run_code, try_source
 
 SUITE = "code-repair"
-_RANGE = 1_000_000  # seeds of each split
-_FIRST_SEED = {Split.LEARN: 0, Split.GATE: _RANGE, Split.REPORT: 2 * _RANGE}
 
 
 class CodeRepairSuite:
-    """Options: `functions`, the names of those to set tasks from (all, if empty)."""
+    """Options: `functions`, the names of those to set tasks from (all, if empty); `least`, the weakest sandbox level to
+    accept (namespaces or landlock)."""
 
     name = SUITE
 
-    def __init__(self, functions: Sequence[str] = ()) -> None:
+    def __init__(self, functions: Sequence[str] = (), least: str = "landlock") -> None:
         known = problems.functions()
         if isinstance(functions, str) or (unknown := [name for name in functions if name not in known]):
             wrong = functions if isinstance(functions, str) else ", ".join(unknown)
             raise SettingsError(f"{SUITE}: unknown functions: {wrong}", f"a list of some of {', '.join(known)}")
-        self._functions = tuple(functions) or known
+        self._functions, self._sandbox = tuple(functions) or known, Sandbox(least=checked_level(least))
+
+    def card(self) -> SuiteCard:
+        return SuiteCard(
+            summary="Small functions with one wrong place; hidden tests decide.",
+            licence="Apache-2.0, our own",
+            reward="1 if all hidden tests pass, else 0",
+            needs=("bubblewrap, or Linux 6.2 and root",),
+        )
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
         """`per_template` tasks of each function. Their template is the function with the kind of mutation that the
         seed picks, so a function's tasks are spread over several templates."""
-        if per_template < 0 or offset < 0 or offset + per_template > _RANGE:
+        if per_template < 0 or offset < 0 or offset + per_template > RANGE:
             raise SettingsError(
                 f"{SUITE}: tasks {offset} to {offset + per_template} are outside the split's seeds",
-                f"a split has {_RANGE:,} seeds, from 0",
+                f"a split has {RANGE:,} seeds, from 0",
             )
-        first = _FIRST_SEED[split] + offset
+        first = FIRST_SEED[split] + offset
         return tuple(
             Task(
                 id=f"{SUITE}/{name}/{seed}",
@@ -68,11 +76,11 @@ class CodeRepairSuite:
 
     async def start(self) -> None:
         """Raises `EnvironmentFault` where code cannot be run safely."""
-        await asyncio.to_thread(require_sandbox)
+        await asyncio.to_thread(self._sandbox.require)
 
     async def create(self) -> "CodeRepairEnvironment":
         await self.start()
-        return CodeRepairEnvironment(Sandbox())
+        return CodeRepairEnvironment(self._sandbox)
 
     async def stop(self) -> None:
         """Nothing is shared: no process outlives its step."""

@@ -1,294 +1,154 @@
-"""Runs Python that nobody vouches for: bubblewrap namespaces, no network, an empty read-only root, hard limits.
+"""Runs programs that nobody vouches for, behind the strongest wall that this machine offers, and else not at all.
 
-Where bubblewrap or user namespaces are missing, nothing is run at all. The wall is the kernel's: it keeps out code that
-is wrong or greedy and ordinary malice, not an exploit of the kernel itself.
+Level 1 is bubblewrap: namespaces, no network, an empty read-only root, a filter for system calls. Level 2, where no
+namespaces can be had, is another user, Landlock and the filter. Hard limits hold at both. The walls are the kernel's:
+they keep out code that is wrong or greedy and ordinary malice, not an exploit of the kernel itself.
 """
 
 import asyncio
 import contextlib
-import functools
-import itertools
 import os
-import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal
 
 from wisen.core.errors import EnvironmentFault
-from wisen.core.records import Record
+from wisen.environments.code import jail
+from wisen.environments.code.attend import attend
+from wisen.environments.code.box import Box, next_uid
+from wisen.environments.code.bubblewrap import ENV, PROGRAM, command
+from wisen.environments.code.levels import SandboxLevel, checked_level, landlock_level, require_sandbox, sandbox_level
+from wisen.environments.code.limits import Job, Limits, Mount, SandboxResult
+from wisen.environments.code.seccomp import deny_list, supported
 
-PYTHON = "/usr/bin/python3"
-MIB = 1 << 20
-_UIDS = range(61000, 61064)  # unused by Debian, systemd and their kin
-_WATCH_SECONDS = 0.1
-_SIGXCPU_EXIT, _SIGKILL_EXIT = 128 + 24, 128 + 9
-_INSTALL = "install bubblewrap 0.8 or newer and python3, on Debian and Ubuntu: apt-get install bubblewrap python3"
-_ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
-
-
-class Limits(Record):
-    """What one run may use. `memory_mb` holds for each process and, where the kernel lists children, for their sum
-    (watched ten times a second); `cpu_s` for each process; `disk_mb` for each of /box and /tmp, which are in memory."""
-
-    wall_s: float = 10.0
-    cpu_s: int = 5
-    memory_mb: int = 512
-    processes: int = 32
-    file_mb: int = 16
-    disk_mb: int = 64
-    open_files: int = 64
-    output_bytes: int = 16_384  # kept of each of stdout and stderr
-    flood_bytes: int = 8 * MIB  # past this much output the run is killed
-
-
-class SandboxLevel(Record):
-    """What stands between untrusted code and this machine. With `none` no code is run; `hint` says what would help."""
-
-    level: Literal["namespaces", "none"]
-    detail: str
-    hint: str = ""
-
-
-class SandboxResult(Record):
-    """How a run went. `killed_by` names the limit that ended it ("" if none did). It is for messages and not proof:
-    code can print MemoryError itself. `exit_code` is 128 + n after signal n."""
-
-    stdout: str
-    stderr: str
-    exit_code: int
-    timed_out: bool = False
-    killed_by: Literal["", "time", "cpu", "memory", "output"] = ""
-
-
-def command(limits: Limits, *, uid: int | None, status_fd: int | None = None) -> list[str]:
-    """The argument list that runs PYTHON on its stdin inside the sandbox. With `uid` (needs root) it first becomes that
-    user, because the limit on processes does not bind uid 0."""
-    become = [
-        _tool("setpriv"), "--reuid", str(uid), "--regid", str(uid), "--clear-groups", "--inh-caps=-all",
-        "--no-new-privs", "--",
-    ]  # fmt: skip
-    disk = str(limits.disk_mb * MIB)
-    jail = [
-        _tool("bwrap"), "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session",
-        "--hostname", "sandbox", "--clearenv", "--setenv", "PATH", "/usr/bin", "--setenv", "HOME", "/box",
-        "--setenv", "LANG", "C.UTF-8", *_system_folders(), "--proc", "/proc", "--dev", "/dev",
-        # bwrap's /dev is a tmpfs without a size, and /dev/shm is a folder in it: give one a size, close the other
-        "--size", str(MIB), "--perms", "1777", "--tmpfs", "/dev/shm", "--remount-ro", "/dev",
-        "--size", disk, "--tmpfs", "/tmp", "--size", disk, "--tmpfs", "/box", "--remount-ro", "/", "--chdir", "/box",
-    ]  # fmt: skip
-    if status_fd is not None:
-        jail += ["--json-status-fd", str(status_fd)]
-    # Set inside: kernels since 5.14 count processes per user namespace, so the user's own programs do not count.
-    limit = [
-        "/usr/bin/prlimit", f"--as={limits.memory_mb * MIB}", f"--cpu={limits.cpu_s}:{limits.cpu_s + 1}",
-        f"--nproc={limits.processes}", f"--fsize={limits.file_mb * MIB}", f"--nofile={limits.open_files}", "--core=0",
-    ]  # fmt: skip
-    return [*(become if uid is not None else ()), *jail, "--", *limit, PYTHON, "-I", "-u", "-"]
-
-
-@functools.cache
-def sandbox_level() -> SandboxLevel:
-    """Tries the sandbox once per process and says what is in force. Blocks for some 50 ms the first time."""
-    if not sys.platform.startswith("linux"):
-        return SandboxLevel(
-            level="none",
-            detail=f"bubblewrap needs Linux, this is {sys.platform}",
-            hint="run code suites on Linux or in a Linux container that allows user namespaces",
-        )
-    if not Path(PYTHON).exists():
-        return SandboxLevel(level="none", detail=f"{PYTHON} does not exist", hint=_INSTALL)
-    try:
-        argv = command(Limits(), uid=_UIDS[0] if os.geteuid() == 0 else None)
-        run = subprocess.run(
-            argv, input=b"print('inside')", capture_output=True, timeout=10, env=_ENV, cwd="/", check=False
-        )
-    except EnvironmentFault as fault:
-        return SandboxLevel(level="none", detail=fault.problem, hint=_INSTALL)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return SandboxLevel(level="none", detail=f"bubblewrap did not answer: {error}", hint=_INSTALL)
-    if run.returncode != 0 or run.stdout.strip() != b"inside":
-        said = run.stderr.decode(errors="replace").strip() or f"exit code {run.returncode}"
-        return SandboxLevel(
-            level="none",
-            detail=f"bubblewrap could not start a sandbox: {said}",
-            hint="needs bubblewrap 0.8, Linux 5.14 and unprivileged user namespaces; Docker: "
-            "--security-opt seccomp=unconfined; Ubuntu 24.04: an AppArmor profile that lets bwrap use userns",
-        )
-    total = "and in total" if _children_file(os.getpid()).exists() else "but not in total (kernel lists no children)"
-    return SandboxLevel(level="namespaces", detail=f"bubblewrap, no network, memory limited per process {total}")
-
-
-def require_sandbox() -> None:
-    """Raises `EnvironmentFault` where code cannot be run safely."""
-    found = sandbox_level()
-    if found.level == "none":
-        raise EnvironmentFault(f"model-written code cannot be run safely here: {found.detail}", found.hint)
+__all__ = [
+    "Box",
+    "Job",
+    "Limits",
+    "Mount",
+    "Sandbox",
+    "SandboxLevel",
+    "SandboxResult",
+    "require_sandbox",
+    "sandbox_level",
+]
+_JAILER_SECONDS = 5.0  # to end all processes of its user, before it is killed itself
 
 
 class Sandbox:
-    """Runs programs, any number at a time. Each gets a fresh, empty /box and nothing of an earlier run."""
+    """Runs programs, any number at a time. Each gets a fresh, empty box and nothing of an earlier run, unless a kept
+    one is given. `least` is the weakest level to accept; `only` takes that level and no other."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        least: str = "landlock",
+        only: Literal["", "namespaces", "landlock"] = "",
+    ) -> None:
         self._limits = limits or Limits()
-        self._turns = itertools.count(os.getpid())  # spreads the uids of several of our processes
+        self._least, self._only = checked_level(only or least), only
 
-    async def run(self, source: str, *, limits: Limits | None = None) -> SandboxResult:
+    def require(self) -> SandboxLevel:
+        """The level that runs will have. Raises `EnvironmentFault` where none is good enough. Blocks the first time."""
+        if self._only == "landlock":
+            found = landlock_level()
+            if found.level == "none":
+                raise EnvironmentFault(found.detail, found.hint)
+            return found
+        return require_sandbox(self._least)
+
+    async def run(
+        self, source: str, *, limits: Limits | None = None, box: Box | None = None, read_only: bool = False
+    ) -> SandboxResult:
         """Run a Python program to its end or to a limit. Raises `EnvironmentFault` when the sandbox cannot be had or
         did not start; what the program itself does wrong is in the result."""
-        limits = limits or self._limits
-        await asyncio.to_thread(require_sandbox)
-        uid = _UIDS[next(self._turns) % len(_UIDS)] if os.geteuid() == 0 else None
-        status_read, status_write = os.pipe()
-        try:
-            async with _process(command(limits, uid=uid, status_fd=status_write), status_write) as process:
-                os.close(status_write)
-                status_write = -1
-                result = await _attend(process, source.encode(errors="replace"), limits)
+        return await self.execute(PROGRAM, source.encode(errors="replace"), limits=limits, box=box, read_only=read_only)
+
+    async def execute(
+        self,
+        program: Sequence[str],
+        stdin: bytes = b"",
+        *,
+        limits: Limits | None = None,
+        box: Box | None = None,
+        read_only: bool = False,
+        box_at: str = "/box",
+        mounts: Sequence[Mount] = (),
+        env: dict[str, str] | None = None,
+    ) -> SandboxResult:
+        """Run any program of the system, by its full path. `box` is kept between runs; `mounts` and
+        another `box_at` need level 1. Raises
+        `EnvironmentFault` as `run` does."""
+        level = await asyncio.to_thread(self.require)
+        job = Job(
+            program=tuple(program), box=box.folder if box else "", box_at=box_at, read_only=read_only,
+            mounts=tuple(mounts), env=env or {},
+        )  # fmt: skip
+        return await self._at(level, job, stdin, limits or self._limits, box)
+
+    async def _at(self, level: SandboxLevel, job: Job, stdin: bytes, limits: Limits, box: Box | None) -> SandboxResult:
+        watched = [folder for folder in (job.box, *(m.source for m in job.mounts if m.writable)) if folder]
+        with contextlib.ExitStack() as open_:
+            status_read, status_write = os.pipe()
+            open_.callback(os.close, status_read)
+            ours = open_.enter_context(contextlib.ExitStack())  # what only the program is to hold
+            ours.callback(os.close, status_write)
+            if level.level == "namespaces":
+                filter_fd = _filter_file()
+                if filter_fd is not None:
+                    ours.callback(os.close, filter_fd)
+                uid = box.uid if box else next_uid()
+                argv = command(limits, uid=uid, status_fd=status_write, filter_fd=filter_fd, job=job)
+                keep, stop, word = [status_write, filter_fd], _kill, '"exit-code"'
+            else:
+                if job.mounts or job.box_at != "/box":
+                    raise EnvironmentFault("this needs sandbox level 1 (namespaces)", sandbox_level().hint)
+                folder = job.box or jail.fresh_box()
+                watched = watched or [folder]
+                argv = jail.command(limits, job, box=folder, status_fd=status_write)
+                keep, stop, word = [status_write], _ask_to_end, "started"
+            async with _process(argv, [fd for fd in keep if fd is not None], stop) as process:
+                ours.close()
+                result = await attend(process, stdin, limits, folders=watched, stop=stop)
             status = _drain(status_read)
-        finally:
-            os.close(status_read)
-            if status_write >= 0:
-                os.close(status_write)
-        # bwrap reports an exit code only for a command that was started, and the command cannot reach that pipe
-        if '"exit-code"' not in status and not result.killed_by:
+        # bwrap reports an exit code only for a command that was started, the jailer that it starts one now; the
+        # program cannot reach that pipe
+        if word not in status and not result.killed_by:
             raise EnvironmentFault(f"the sandbox did not start: {result.stderr.strip() or result.exit_code}")
         return result
 
 
+def _filter_file() -> int | None:
+    """The system call filter as an open file; None on machines whose call numbers are not known."""
+    if not supported():
+        return None
+    made = os.memfd_create("filter", 0)
+    os.write(made, deny_list(sockets=True))
+    os.lseek(made, 0, os.SEEK_SET)
+    return made
+
+
 @contextlib.asynccontextmanager
-async def _process(argv: list[str], keep_fd: int) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _process(argv: list[str], keep: list[int], stop) -> AsyncIterator[asyncio.subprocess.Process]:  # type: ignore[no-untyped-def]
     """The started process; on the way out, also by cancellation, it and all below it are dead and reaped."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=_ENV, cwd="/", pass_fds=(keep_fd,), start_new_session=True
+        *argv, stdin=pipe, stdout=pipe, stderr=pipe, env=ENV, cwd="/", pass_fds=keep, start_new_session=True
     )
     try:
         yield process
     finally:
-        _kill(process)
-        await process.wait()
-
-
-async def _attend(process: asyncio.subprocess.Process, source: bytes, limits: Limits) -> SandboxResult:
-    """Feed the program, read what it writes, and end it at a limit."""
-    assert process.stdin and process.stdout and process.stderr
-    started = time.monotonic()
-    flooded = asyncio.Event()
-    out, err = _Output(limits, flooded), _Output(limits, flooded)
-    end = asyncio.ensure_future(
-        asyncio.gather(process.wait(), _feed(process.stdin, source), out.read(process.stdout), err.read(process.stderr))
-    )
-    memory = asyncio.ensure_future(_over_memory(process.pid, limits.memory_mb * MIB))
-    output = asyncio.ensure_future(flooded.wait())
-    watched: tuple[asyncio.Future[Any], ...] = (end, memory, output)
-    killed_by: Literal["", "time", "cpu", "memory", "output"] = ""
-    try:
-        done, _ = await asyncio.wait(watched, timeout=limits.wall_s, return_when=asyncio.FIRST_COMPLETED)
-        if end not in done:
-            killed_by = "time" if not done else "memory" if memory in done else "output"
+        stop(process)
+        try:
+            await asyncio.wait_for(asyncio.shield(process.wait()), _JAILER_SECONDS)
+        except TimeoutError:
             _kill(process)
-        await end  # the pipes end with the last process of the sandbox
-    finally:
-        for task in watched:
-            task.cancel()
-    code = process.returncode if process.returncode is not None else -1
-    code = code if code >= 0 else 128 - code
-    stdout, stderr = out.text(), err.text()
-    if not killed_by:
-        if code in (_SIGXCPU_EXIT, _SIGKILL_EXIT) and time.monotonic() - started >= limits.cpu_s:
-            killed_by = "cpu"
-        elif code != 0 and stderr.rstrip().rpartition("\n")[2].startswith("MemoryError"):
-            killed_by = "memory"
-    return SandboxResult(
-        stdout=stdout, stderr=stderr, exit_code=code, timed_out=killed_by == "time", killed_by=killed_by
-    )
-
-
-class _Output:
-    """The first and the last bytes of a stream, each up to half the limit."""
-
-    def __init__(self, limits: Limits, flooded: asyncio.Event) -> None:
-        self._half, self._most, self._flooded = limits.output_bytes // 2, limits.flood_bytes, flooded
-        self._head, self._tail, self._total = bytearray(), bytearray(), 0
-
-    async def read(self, stream: asyncio.StreamReader) -> None:
-        while chunk := await stream.read(65_536):
-            self._total += len(chunk)
-            room = self._half - len(self._head)
-            self._head += chunk[:room]
-            self._tail += chunk[room:]
-            del self._tail[: -self._half]
-            if self._total > self._most:
-                self._flooded.set()
-
-    def text(self) -> str:
-        missing = self._total - len(self._head) - len(self._tail)
-        if not missing:
-            return (self._head + self._tail).decode(errors="replace")
-        note = f"\n[... {missing} bytes left out ...]\n"
-        return self._head.decode(errors="replace") + note + self._tail.decode(errors="replace")
-
-
-async def _feed(stdin: asyncio.StreamWriter, source: bytes) -> None:
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the sandbox did not start: reported elsewhere
-        stdin.write(source)
-        await stdin.drain()
-        stdin.close()
-        await stdin.wait_closed()
-
-
-async def _over_memory(pid: int, limit: int) -> None:
-    """Returns once the processes from `pid` down hold more than `limit` bytes together."""
-    while True:
-        await asyncio.sleep(_WATCH_SECONDS)
-        if _resident_bytes(pid) > limit:
-            return
-
-
-def _resident_bytes(pid: int) -> int:
-    """Memory held by a process and all below it; pages that they share count for each."""
-    pages, waiting = 0, [pid]
-    while waiting:
-        folder = Path("/proc", str(waiting.pop()))
-        # a process, or one of its threads, may end while it is looked at
-        with contextlib.suppress(OSError, IndexError):
-            pages += int((folder / "statm").read_text().split()[1])
-            for thread in (folder / "task").iterdir():
-                waiting += map(int, (thread / "children").read_text().split())
-    return pages * os.sysconf("SC_PAGESIZE")
-
-
-def _system_folders() -> list[str]:
-    """Programs and libraries of the system, read-only, without /usr/local and /usr/share."""
-    binds: list[str] = []
-    for name in ("bin", "lib", "lib64"):
-        if Path("/usr", name).exists():
-            binds += ["--ro-bind", f"/usr/{name}", f"/usr/{name}"]
-        top = Path("/", name)
-        if top.is_symlink():
-            binds += ["--symlink", str(top.readlink()), str(top)]
-        elif top.exists():
-            binds += ["--ro-bind", str(top), str(top)]
-    return binds
-
-
-def _tool(name: str) -> str:
-    path = shutil.which(name) or shutil.which(name, path=_ENV["PATH"])
-    if path is None:
-        raise EnvironmentFault(f"{name} is not installed", _INSTALL)
-    return path
-
-
-def _children_file(pid: int) -> Path:
-    return Path(f"/proc/{pid}/task/{pid}/children")
+            await process.wait()
 
 
 def _drain(fd: int) -> str:
-    """What bwrap reported, one JSON document per line; all writers are gone by now."""
+    """What was reported; all writers are gone by now."""
     os.set_blocking(fd, False)
     with contextlib.suppress(BlockingIOError):
         return os.read(fd, 65_536).decode(errors="replace")
@@ -300,3 +160,10 @@ def _kill(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:  # once reaped, the number may be another process's
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def _ask_to_end(process: asyncio.subprocess.Process) -> None:
+    # the jailer ends what it started, which is of another user and may have left its group
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)

@@ -10,8 +10,8 @@ import sys
 import tempfile
 from typing import IO
 
-from wisen.core.errors import EnvironmentFault
-from wisen.environments.isolated.wire import LIMIT, Call, Reply, Request, Setup, line_of, raised
+from wisen.core.errors import EnvironmentFault, WisenError
+from wisen.environments.isolated.wire import LIMIT, Call, Reply, Request, Setup, line_of, raised, record_of
 
 END_SECONDS = 4.0  # for a process to put its things away: a little more than the grace it gives itself
 LAST_WORDS = 2_000  # bytes
@@ -23,7 +23,7 @@ class Process:
     def __init__(self, python: str) -> None:
         """Raises `EnvironmentFault` where `python` cannot be run."""
         self.socket, theirs = socket.socketpair()
-        self._printed: IO[bytes] = tempfile.TemporaryFile()
+        self._printed: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this
         self._over = False
         command = [python, "-P", "-m", "wisen.environments.isolated.server", str(theirs.fileno())]
         try:
@@ -91,7 +91,7 @@ class Child:
     async def start(cls, setup: Setup, python: str, seconds: float) -> "Child":
         """Raises what the suite raised while it started, or `EnvironmentFault` when it took longer than `seconds`."""
         process = Process(python)
-        child = cls(process, *await asyncio.open_unix_connection(sock=process.socket, limit=LIMIT))
+        child = cls(process, *await asyncio.open_unix_connection(sock=process.socket, limit=LIMIT + 1))
         await child._exchange(setup, seconds, "start")
         return child
 
@@ -106,7 +106,7 @@ class Child:
     async def close(self) -> None:
         """Ask it to put its things away, then see that it is gone. Never raises, may be called again."""
         if not self.broken:
-            with contextlib.suppress(EnvironmentFault):
+            with contextlib.suppress(WisenError):
                 await self.ask(Request(call=Call.CLOSE), END_SECONDS)
         if not self.broken:
             self.broken = True
@@ -141,7 +141,7 @@ class Child:
                 answer = await self._reader.readline()
             if not answer.endswith(b"\n"):
                 raise ConnectionResetError("it closed its end")
-            return Reply.model_validate_json(answer)
+            return record_of(Reply, answer)
         except TimeoutError:
             raise EnvironmentFault(f"the environment's process did not {what} within {seconds:g} s") from None
         except (OSError, ValueError) as error:
@@ -156,18 +156,24 @@ class Line:
         self._process = Process(python)
         self._process.socket.settimeout(seconds)
         self._file = self._process.socket.makefile("rwb")
-        self._ask(setup)
+        try:
+            self._ask(setup)
+        except BaseException:
+            self._process.kill()
+            raise
 
     def ask(self, request: Request) -> Reply:
         return self._ask(request)
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what its buffer held for a process that is gone
+            self._file.close()
         self._process.socket.close()
         self._process.wait(END_SECONDS)
 
     def __del__(self) -> None:
-        self._process.socket.close()  # at which the process ends by itself
+        if hasattr(self, "_process"):
+            self._process.socket.close()  # at which the process ends by itself
 
     def _ask(self, record: Setup | Request) -> Reply:
         try:
@@ -180,7 +186,7 @@ class Line:
             fate = self._process.fate()
             self._process.kill()
             raise EnvironmentFault("the oracle's process broke", fate) from error
-        reply = Reply.model_validate_json(answer)
+        reply = record_of(Reply, answer)
         if reply.fault is not None:
             raise raised(reply.fault)
         return reply

@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 from wisen.core.protocols import Environment, Suite
-from wisen.environments.isolated.wire import LIMIT, Call, Reply, Request, Setup, fault_of, line_of
+from wisen.environments.isolated.wire import LIMIT, Call, Reply, Request, Setup, fault_of, line_of, record_of
 
 GRACE = 3.0  # seconds for putting things away once the other side is gone
 log = logging.getLogger(__name__)
@@ -39,16 +39,17 @@ def _end_with(descriptor: int) -> None:
 
 
 async def _serve(connection: socket.socket) -> None:
-    reader, writer = await asyncio.open_unix_connection(sock=connection, limit=LIMIT)
-    setup = Setup.model_validate_json(await reader.readline())
+    reader, writer = await asyncio.open_unix_connection(sock=connection, limit=LIMIT + 1)
+    setup = record_of(Setup, await reader.readline())
     sys.path[:0] = [folder for folder in setup.path if folder not in sys.path]
-    suite: Suite | None = None
+    suite: Suite | None = None  # once it is to be started
     environment: Environment | None = None
     try:
         try:
-            suite = made(setup.target)(**setup.options)
-            oracle = suite.oracle() if setup.oracle else None
+            fresh = made(setup.target)(**setup.options)
+            oracle = fresh.oracle() if setup.oracle else None
             if oracle is None:
+                suite = fresh
                 await suite.start()
                 environment = await suite.create()
         except Exception as error:
@@ -57,7 +58,7 @@ async def _serve(connection: socket.socket) -> None:
             return
         writer.write(line_of(Reply()))
         while line := await reader.readline():
-            request = Request.model_validate_json(line)
+            request = record_of(Request, line)
             writer.write(await _line(environment, oracle, request))
             await writer.drain()
             if request.call is Call.CLOSE:

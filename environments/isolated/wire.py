@@ -3,14 +3,16 @@
 First a `Setup`, answered by a `Reply`; then `Request` and `Reply` in turn.
 """
 
+import json
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from wisen.core import errors
 from wisen.core.errors import EnvironmentFault, WisenError
 from wisen.core.records import JSON, Action, Observation, Record, StepResult, Task
 
-LIMIT = 64 * 1024 * 1024  # bytes of one line
+LIMIT = 64 * 1024 * 1024  # bytes of one line, without its end
 FAULTS = {kind.__name__: kind for kind in (errors.EnvironmentFault, errors.SettingsError, errors.StoreError)}
 
 
@@ -54,15 +56,35 @@ class Reply(Record):
     fault: Fault | None = None
 
 
+R = TypeVar("R", bound=Record)
+
+
 def line_of(record: Record) -> bytes:
     """Raises `EnvironmentFault` for what is too long, or cannot be written as JSON."""
     try:
-        line = record.model_dump_json(exclude_defaults=True).encode() + b"\n"
-    except ValueError as error:
+        try:
+            line = record.model_dump_json(exclude_defaults=True).encode()
+        except ValueError:  # half of a surrogate pair, which is no UTF-8, can be escaped
+            line = json.dumps(record.model_dump(exclude_defaults=True), default=_plain).encode()
+    except (TypeError, ValueError) as error:
         raise EnvironmentFault(f"a {type(record).__name__.lower()} cannot be written as JSON: {error}") from error
     if len(line) > LIMIT:
         raise EnvironmentFault(f"a {type(record).__name__.lower()} of {len(line):,} bytes is longer than {LIMIT:,}")
-    return line
+    return line + b"\n"
+
+
+def record_of(kind: type[R], line: bytes) -> R:
+    """Raises `ValueError`."""
+    try:
+        return kind.model_validate_json(line)
+    except ValueError:
+        return kind.model_validate(json.loads(line))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")
 
 
 def fault_of(error: Exception) -> Fault:

@@ -10,7 +10,7 @@ text too, of an admissible action or of a call such as `search(query="red")`. `i
 import asyncio
 import threading
 from collections.abc import Coroutine, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import gymnasium
 import numpy as np
@@ -62,7 +62,7 @@ class GymEnv(gymnasium.Env[str, str]):
     seed. Raises `EnvironmentFault` where the environment is broken; an action that cannot be done is a step.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 1}
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class GymEnv(gymnasium.Env[str, str]):
         self._seen = result.observation
         return self._text(), result.reward, result.terminated, result.truncated, self._info(result)
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         return self._text() if self.render_mode == "ansi" and self._seen else None
 
     def close(self) -> None:
@@ -156,4 +156,4 @@ def _wait(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
 
 
 if ID not in gymnasium.registry:
-    gymnasium.register(id=ID, entry_point=GymEnv)
+    gymnasium.register(id=ID, entry_point=f"{__name__}:{GymEnv.__name__}")

@@ -272,7 +272,7 @@ def made(name: str, kwargs: Mapping[str, Any]) -> "gymnasium.Env[Any, Any]":
     spec = find(name)
     modes = _modes(spec)
     given = {"render_mode": "ansi", **kwargs} if "ansi" in modes else dict(kwargs)
-    return gymnasium.make(spec, disable_env_checker=True, **given)  # type: ignore[no-any-return]
+    return gymnasium.make(spec, disable_env_checker=True, **given)
 
 
 def _modes(spec: Any) -> Sequence[str]:

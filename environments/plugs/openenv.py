@@ -16,12 +16,13 @@ from wisen.environments.plugs import openenv_wire as wire
 from wisen.environments.plugs.listed import chosen, deal, sizes
 from wisen.environments.plugs.openenv_dialects import Dialect, dialect, read_tools, speaks_mcp
 from wisen.environments.plugs.openenv_socket import Refused, Session, is_here
-from wisen.environments.tool.calls import BadCall
+from wisen.environments.tool.calls import BadCall, shortened
 
 SUITE = "openenv"
 TOKEN = "WISEN_TOKEN"
 FIRST_SEED = {Split.LEARN: 0, Split.GATE: 1_000_000, Split.REPORT: 2_000_000}
 _KINDS = {"train": Split.LEARN, "validation": Split.GATE, "test": Split.REPORT}
+MOST_NOTED = 2_000  # characters of a note
 _REFUSALS = 3  # one after another: then it is the environment that is broken, not the action
 
 
@@ -252,7 +253,7 @@ class OpenEnvEnvironment:
             reward=reply.reward,
             terminated=reply.done and not truncated,
             truncated=truncated,
-            info=info if isinstance(info, dict) else _plain(told),
+            info=_noted(info if isinstance(info, dict) else told),
             success=success,
             cost=float(cost) if isinstance(cost, (int, float)) else 0.0,
             violation=str(told.get("violation") or ""),
@@ -264,5 +265,11 @@ def _not_done(seen: Observation, told: str) -> StepResult:
     return StepResult(observation=seen.model_copy(update={"text": f"{seen.text}\n\n{note}"}), info={"note": note})
 
 
-def _plain(metadata: Mapping[str, Any]) -> JSON:
-    return {key: value for key, value in metadata.items() if key not in ("truncated", "success", "cost", "violation")}
+def _noted(told: Mapping[str, Any]) -> JSON:
+    """What the server notes, without what has a place of its own, and no text by the megabyte."""
+    own = ("truncated", "success", "cost", "violation")
+    return {
+        key: shortened(value, MOST_NOTED) if isinstance(value, str) else value
+        for key, value in told.items()
+        if key not in own
+    }

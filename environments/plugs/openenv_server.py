@@ -171,7 +171,8 @@ class _Served:
         return JSONResponse({"num_tasks": len(await self._of_split(request))})
 
     async def _task(self, request: Request) -> JSONResponse:
-        tasks, index = await self._of_split(request), (await _body(request)).get("index")
+        tasks = await self._of_split(request)
+        index: Any = (await _body(request)).get("index")
         if not _whole(index) or index >= len(tasks):
             raise HTTPException(400, "Invalid task index")
         return JSONResponse({"task": _spec(tasks[index])})
@@ -190,7 +191,7 @@ class _Served:
 
     async def _of_split(self, request: Request) -> tuple[Task, ...]:
         self._named(request)
-        split = (await _body(request)).get("split")
+        split: Any = (await _body(request)).get("split")
         if split not in Split.__members__.values():
             raise HTTPException(422, f"split must be one of {', '.join(Split)}")
         return self.listed(Split(split))

@@ -79,7 +79,7 @@ class Tau2Suite:
 
     async def create(self) -> GymEnvironment:
         def make(task: Task) -> "gymnasium.Env[Any, Any]":
-            return _class(self._entry)(**task.params)  # type: ignore[no-any-return]
+            return _class(self._entry)(**task.params)
 
         return GymEnvironment(make, Tau2Told(self._instruction), seconds=self._seconds)
 

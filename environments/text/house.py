@@ -153,7 +153,7 @@ def build(errand: str, seed: int) -> House:
     places = {f"{kind} {n + 1}": kind for kind, span in ROOMS[room].items() for n in range(draw.randint(*span))}
     present = set(places.values())
     fitting = {
-        name: sorted((kind.places & present) - {needed, "" if errand != "light" else "garbagecan"})
+        name: sorted((kind.places & present) - {needed})
         for name, kind in KINDS.items()
         if room in kind.rooms and "lamp" not in kind.does and (not needed or errand in kind.does)
     }
@@ -162,12 +162,14 @@ def build(errand: str, seed: int) -> House:
     house = House(room, errand, target, goal, places)
     others = [name for name, kind in KINDS.items() if room in kind.rooms and name != target and "lamp" not in kind.does]
     count = draw.randint(2, 3) if errand == "two" else draw.randint(1, 2)
-    things = [target] * count + [name for name in draw.sample(others, min(len(others), 8)) for _ in range(draw.randint(1, 2))]
+    beside = [name for name in draw.sample(others, min(len(others), 8)) for _ in range(draw.randint(1, 2))]
+    things = [target] * count + beside
     if errand == "light" or room in KINDS["desklamp"].rooms:
         things.append("desklamp")
     numbers: dict[str, int] = {}
     for name in things:
-        spots = [spot for spot, kind in places.items() if kind in KINDS[name].places and (name != target or kind != goal)]
+        fit = KINDS[name].places - ({goal} if name == target else set())
+        spots = [spot for spot, kind in places.items() if kind in fit]
         numbers[name] = numbers.get(name, 0) + 1
         thing = f"{name} {numbers[name]}"
         house.kinds[thing], house.states[thing], house.where[thing] = name, set(), draw.choice(spots)

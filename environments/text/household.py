@@ -1,6 +1,8 @@
 """The suite `household`: errands by ALFWorld's rules in houses of our own. Results on it are not ALFWorld scores."""
 
+import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from wisen.core.errors import EnvironmentFault, SettingsError
@@ -53,6 +55,15 @@ class HouseholdSuite:
         return HouseholdOracle()
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """An episode at one moment."""
+
+    house: House
+    steps: int
+    max_steps: int
+
+
 class HouseholdEnvironment:
     """Actions are the texts that an observation lists. Reward and success come when the errand is done."""
 
@@ -92,6 +103,20 @@ class HouseholdEnvironment:
             success=True if done else False if truncated else None,
             info={"note": said},
         )
+
+    async def snapshot(self) -> Snapshot:
+        """The episode as it is now. Raises `EnvironmentFault` when none is running."""
+        if self._house is None:
+            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
+        return Snapshot(copy.deepcopy(self._house), self._steps, self._max_steps)
+
+    async def restore(self, snapshot: Snapshot) -> Observation:
+        """Go on from there, here or in another environment, as often as you like."""
+        if self._closed:
+            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        self._house = copy.deepcopy(snapshot.house)
+        self._steps, self._max_steps = snapshot.steps, snapshot.max_steps
+        return _observed(self._house, houses.around(self._house), tuple(houses.moves(self._house)))
 
     async def close(self) -> None:
         self._house, self._closed = None, True

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,19 +17,21 @@ CODE = "1"  # of the tasks as made here
 LONGEST_ANSWER = 10_000  # characters
 TRIES = 10  # actions that are no answer, before the episode is cut off
 KINDS = tuple(
-    """ab acre advanced_geometry aiw arc_1d arc_agi base_conversion basic_arithmetic bf binary_alternation binary_matrix
-    bitwise_arithmetic boxnet caesar_cipher calendar_arithmetic chain_sum circuit_logic coin_flip color_cube_rotation
-    complex_arithmetic count_bits count_primes course_schedule cryptarithm decimal_arithmetic decimal_chain_sum dice
-    emoji_mystery family_relationships figlet_font fraction_simplification futoshiki game_of_life gcd graph_color
-    group_anagrams gsm_symbolic isomorphic_strings jugs kakurasu knight_swap knights_knaves largest_island lcm
-    leg_counting letter_counting letter_jumble list_functions mahjong_puzzle manipulate_matrix maze mini_sudoku
-    modulo_grid needle_haystack number_filtering number_format number_sequence number_sorting palindrome_generation
-    palindrome_partitioning path_star polynomial_equations pool_matrix power_function prime_factorization products
-    propositional_logic quantum_lock ransom_note rearc rectangle_count rotate_matrix rotten_oranges rubiks_cube
-    rush_hour self_reference sentence_reordering shortest_path simple_equations simple_geometry sokoban spell_backward
+    """ab acre advanced_geometry aiw arc_1d arc_agi base_conversion basic_arithmetic bf binary_alternation
+    binary_matrix bitwise_arithmetic caesar_cipher calendar_arithmetic chain_sum circuit_logic coin_flip
+    color_cube_rotation complex_arithmetic count_bits count_primes course_schedule cryptarithm decimal_arithmetic
+    decimal_chain_sum dice emoji_mystery family_relationships figlet_font fraction_simplification futoshiki
+    game_of_life gcd group_anagrams gsm_symbolic isomorphic_strings jugs kakurasu knight_swap knights_knaves
+    largest_island lcm leg_counting letter_counting letter_jumble list_functions mahjong_puzzle manipulate_matrix
+    maze mini_sudoku modulo_grid needle_haystack number_filtering number_format number_sequence number_sorting
+    palindrome_generation palindrome_partitioning path_star polynomial_equations pool_matrix power_function
+    prime_factorization products quantum_lock ransom_note rearc rectangle_count rotate_matrix rotten_oranges
+    self_reference sentence_reordering shortest_path simple_equations simple_geometry sokoban spell_backward
     spiral_matrix string_insertion string_manipulation string_splitting string_synthesis sudoku survo syllogism
     time_intervals tower_of_hanoi tsumego word_ladder word_sequence_reversal word_sorting zebra_puzzles""".split()
 )
+# Several answers are right, and a checker knows them; the package gives none of them. Played when they are named.
+WITHOUT_REFERENCE = ("boxnet", "graph_color", "propositional_logic", "rubiks_cube", "rush_hour")
 _EVALUATES = "its scorer runs the answer as Python code"
 LEFT_OUT = {
     "codeio": "not the same for the same seed",
@@ -43,20 +46,23 @@ LEFT_OUT = {
 }
 # These evaluate an answer only where it differs from the reference, for a small part of the score: compare and no more.
 COMPARED = frozenset({"binary_matrix", "spiral_matrix", "string_insertion"})
-# Several answers are right, and a checker knows them: the package gives none of them.
-WITHOUT_REFERENCE = frozenset({"boxnet", "graph_color", "propositional_logic", "rubiks_cube", "rush_hour"})
 HELP = "Give your final answer on one line as `answer: ...` (`\\n` stands for a line break), or by the tool `answer`."
 TOOL = ToolSpec(
     name="answer",
     description="Give the final answer. There is only one try.",
     parameters={"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
 )
+# Also in bold letters, as models like to write it: "**Answer:** 42" and "**Answer: 42**".
+ANSWER = re.compile(
+    r"(?P<bold>\*\*)?(?:final )?answer ?:(?(bold)(?:\*\*)?)\s*(?P<plain>\S.*?)(?(bold)(?:\*\*)?)", re.I | re.S
+)
 log = logging.getLogger(__name__)
 
 
 class ReasoningGymSuite:
-    """Options: `kinds`, names of `KINDS` (all, if empty). `threshold`: the score, 0 to 1, that counts as success.
-    An answer is written, not chosen: no actions are listed, and a model that only chooses cannot play."""
+    """Options: `kinds`, names of `KINDS` (all, if empty) or `WITHOUT_REFERENCE`. `threshold`: the score, 0 to 1, that
+    counts as success. An answer is written, not chosen: no actions are listed, and a model that only chooses cannot
+    play."""
 
     name = SUITE
 
@@ -65,7 +71,7 @@ class ReasoningGymSuite:
             for name in kinds:
                 if name in LEFT_OUT:
                     raise SettingsError(f"{SUITE}: {name} is left out: {LEFT_OUT[name]}")
-        self._kinds = chosen(SUITE, "kinds", kinds, KINDS)
+        self._kinds = chosen(SUITE, "kinds", kinds, (*KINDS, *WITHOUT_REFERENCE)) if kinds else KINDS
         if not 0 < threshold <= 1:
             raise SettingsError(f"{SUITE}: threshold = {threshold} is no score", "more than 0, at most 1")
         self._threshold = threshold
@@ -152,13 +158,11 @@ class ReasoningGymEnvironment:
 
 
 class ReasoningGymOracle:
-    """The reference answer, where the package has one. For tests only."""
+    """The reference answer; nothing where the package has none. For tests only."""
 
     def solution(self, task: Task, observation: Observation) -> Sequence[Action]:
         answer = puzzle_of(task)[1]["answer"]
-        if answer is None:
-            raise LookupError(f"{task.params['kind']} has no reference answer")
-        return [Action(text="answer: " + str(answer).replace("\n", "\\n"))]
+        return [] if answer is None else [Action(text="answer: " + str(answer).replace("\n", "\\n"))]
 
 
 def puzzle_of(task: Task) -> tuple[Any, JSON]:
@@ -172,11 +176,19 @@ def answer_of(action: Action) -> str | None:
     call = action.tool_call
     if call is not None:
         text = call.arguments.get("text")
-        return text if call.name == TOOL.name and isinstance(text, str) and text.strip() else None
-    head, colon, rest = action.text.strip().partition(":")
-    if not colon or head.strip(" *`#").lower() not in ("answer", "final answer") or not rest.strip():
+        return text if call.name == TOOL.name and isinstance(text, str) and _sayable(text) else None
+    said = ANSWER.fullmatch(action.text.strip())
+    if said is None or not _sayable(said["plain"]):
         return None
-    return rest.strip().strip("`").replace("\\n", "\n")
+    return said["plain"].strip("`").replace("\\n", "\n")
+
+
+def _sayable(text: str) -> bool:
+    """Something, and no half of a character."""
+    try:
+        return bool(text.encode().strip())
+    except UnicodeEncodeError:
+        return False
 
 
 def scored(kind: str, generator: Any, answer: str, puzzle: JSON) -> float:

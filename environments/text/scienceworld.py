@@ -4,9 +4,7 @@ import logging
 import re
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from wisen.core.errors import EnvironmentFault, SettingsError
 from wisen.core.records import JSON, Action, Observation, Split, StepResult, Task, ToolSpec
@@ -19,17 +17,15 @@ from wisen.environments.text.common import (
     refusal,
 )
 from wisen.environments.text.experiments import EXPERIMENTS
-
-if TYPE_CHECKING:
-    from scienceworld import ScienceWorldEnv
+from wisen.environments.text.laboratory import Laboratory
 
 SUITE = "scienceworld"
 CODE = "1"  # of the tasks as made here
 SHOWN = 40  # valid actions that one question is answered with
 VERBS = (
     "look around, look at OBJ, look in OBJ, open OBJ, close OBJ, go OBJ, teleport OBJ, pick up OBJ, put down OBJ, "
-    "move OBJ to OBJ, pour OBJ in OBJ, dunk OBJ in OBJ, mix OBJ, use OBJ on OBJ, activate OBJ, deactivate OBJ, connect OBJ to OBJ, "
-    "disconnect OBJ, read OBJ, eat OBJ, flush OBJ, focus on OBJ, inventory, task, wait, wait1"
+    "move OBJ to OBJ, pour OBJ in OBJ, dunk OBJ in OBJ, mix OBJ, use OBJ on OBJ, activate OBJ, deactivate OBJ, "
+    "connect OBJ to OBJ, disconnect OBJ, read OBJ, eat OBJ, flush OBJ, focus on OBJ, inventory, task, wait, wait1"
 )
 HELP = (
     f"Actions: {VERBS}. `actions WORD` lists valid actions that contain the word, without time passing. "
@@ -69,16 +65,15 @@ class ScienceWorldSuite:
         self.version = f"{extra_version('scienceworld', 'scienceworld', 'science')}/{CODE}"
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
-        """Variations of each experiment. A set may have fewer than asked for. Only learning goes round again, as other
-        tasks (`again-1`) with the same variations: on a panel that would be counting one twice."""
-        found = []
-        for number in range(offset, offset + per_template):
-            for name in self._names:
-                variations = EXPERIMENTS[name].variations(split)
-                turn, place = divmod(number, len(variations))
-                if turn == 0 or split is Split.LEARN:
-                    found.append(self._task(name, variations[place], turn, split, number))
-        return tuple(found)
+        """Variations of each experiment; its set may have fewer than asked for."""
+        if per_template < 0 or offset < 0:
+            raise SettingsError(f"{SUITE}: there are no tasks {offset} to {offset + per_template}")
+        return tuple(
+            self._task(name, EXPERIMENTS[name].variations(split)[number], split)
+            for number in range(offset, offset + per_template)
+            for name in self._names
+            if number < len(EXPERIMENTS[name].variations(split))
+        )
 
     async def start(self) -> None:
         """Raises `SettingsError` where there is no Java."""
@@ -95,14 +90,14 @@ class ScienceWorldSuite:
     def oracle(self) -> "ScienceWorldOracle":
         return ScienceWorldOracle()
 
-    def _task(self, name: str, variation: int, turn: int, split: Split, number: int) -> Task:
+    def _task(self, name: str, variation: int, split: Split) -> Task:
         return Task(
-            id=f"{SUITE}/{name}/{variation}{f'/again-{turn}' if turn else ''}",
+            id=f"{SUITE}/{name}/{variation}",
             suite=SUITE,
             environment=SUITE,
             template_id=f"{SUITE}/{name}",
             split=split,
-            seed=number,
+            seed=variation,
             params={
                 "experiment": name,
                 "variation": variation,
@@ -112,55 +107,6 @@ class ScienceWorldSuite:
             },
             version=self.version,
         )
-
-
-class Laboratory:
-    """The simulator in its Java machine. `score` is 0 to 100; below 0 the experiment has failed."""
-
-    def __init__(self) -> None:
-        """Raises `EnvironmentFault` where Java does not start."""
-        from scienceworld import ScienceWorldEnv
-
-        try:
-            self._env: ScienceWorldEnv = ScienceWorldEnv("")
-        except Exception as error:  # py4j's own, or what it makes of Java's silence
-            raise EnvironmentFault(f"ScienceWorld did not start: {error}", "is Java (8 or later) installed?") from error
-        self._server: Any = self._env.server
-
-    def load(self, task: Task, *, solve: bool = False) -> str:
-        """Set the experiment up; returns its description."""
-        params = task.params
-        self._env.load(params["experiment"], params["variation"], params["simplifications"], generateGoldPath=solve)
-        self._server.reset()
-        return " ".join(self._env.get_task_description().split())
-
-    def act(self, command: str) -> str:
-        # The package's own step() also lists every valid action, which takes ten times as long.
-        return str(self._server.step(command)).strip()
-
-    @property
-    def score(self) -> int:
-        return round(100 * self._server.getScore())
-
-    @property
-    def completed(self) -> bool:
-        return bool(self._server.getCompleted())
-
-    def around(self) -> str:
-        look, hands = self._server.freeActionLook(), self._server.freeActionInventory()
-        return f"{_lines(str(look))}\n{_lines(str(hands))}"
-
-    def valid(self) -> list[str]:
-        """All valid actions, sorted: the simulator's order varies."""
-        return sorted(set(self._env.get_valid_action_object_combinations()))
-
-    def solution(self) -> list[str]:
-        """The simulator's own. Only after a load that was told to solve."""
-        return self._env.get_gold_action_sequence()
-
-    def close(self) -> None:
-        with suppress(Exception):  # whatever its Java machine was at: it ends with this process at the latest
-            self._env.close()
 
 
 class ScienceWorldEnvironment:
@@ -206,12 +152,12 @@ class ScienceWorldEnvironment:
     def _stepped(self, task: Task, laboratory: Laboratory, action: Action) -> StepResult:
         self._steps += 1
         command = _command(action)
-        if not command or len(command) > LONGEST_ACTION:
+        if not command or len(command) > LONGEST_ACTION or not (command.isascii() and command.isprintable()):
             said = _told(action)
         elif asked := re.fullmatch(r"actions?(?: (.*))?", command, re.IGNORECASE):
             said = _listed(laboratory.valid(), asked[1] or "")
         else:
-            said = _lines(laboratory.act(command))
+            said = laboratory.act(command)
         before, self._score = self._score, laboratory.score
         over = laboratory.completed or self._score < 0
         truncated = not over and self._steps >= task.params["max_steps"]
@@ -289,11 +235,7 @@ def _told(action: Action) -> str:
         return refusal(action, ())
     if call.name not in ARGUMENTS:
         return f"There is no tool {call.name[:80]!r} here: use {' or '.join(ARGUMENTS)}, or answer with a text."
-    return f"The tool {call.name} wants {ARGUMENTS[call.name]}: a text of 1 to {LONGEST_ACTION} characters."
-
-
-def _lines(text: str) -> str:
-    return "\n".join(line.replace("\t", "  ").rstrip() for line in text.strip().splitlines() if line.strip())
+    return f"The tool {call.name} wants {ARGUMENTS[call.name]}: a text of 1 to {LONGEST_ACTION} plain characters."
 
 
 class ScienceWorldOracle:
@@ -319,4 +261,3 @@ class ScienceWorldOracle:
             if laboratory.completed:
                 break
         return commands
-

@@ -101,9 +101,10 @@ def _checked(own: JSON) -> JSON:
     wrong = [key for key, value in own.items() if type(value) is not type(PLAIN[key])]
     if wrong:
         raise SettingsError(f"{SUITE}: {', '.join(f'{key} = {own[key]!r}' for key in wrong)} is of the wrong type")
-    if merged["go"] not in (1, 6, 9, 12) or not 1 <= merged["recipe"] <= 5 or not 0 <= merged["take"] <= merged["recipe"]:
+    recipe, take, go = merged["recipe"], merged["take"], merged["go"]
+    if go not in (1, 6, 9, 12) or not 1 <= recipe <= 5 or not 0 <= take <= recipe:
         raise SettingsError(
-            f"{SUITE}: recipe = {merged['recipe']}, take = {merged['take']}, go = {merged['go']} make no game",
+            f"{SUITE}: recipe = {recipe}, take = {take}, go = {go} make no game",
             "recipe is 1 to 5, take at most recipe, go one of 1, 6, 9, 12",
         )
     return own
@@ -192,7 +193,8 @@ class TextWorldOracle:
 
     def _walk(self, task: Task) -> list[str]:
         path, _ = game_file(task.params["settings"], task.seed, self._cache)
-        game, commands = CookingGame(path, policy=True), []
+        game = CookingGame(path, policy=True)
+        commands: list[str] = []
         try:
             while not game.won and game.policy and len(commands) < 500:
                 commands.append(game.policy[0])

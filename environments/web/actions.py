@@ -27,12 +27,12 @@ class PageAction:
     value: str = ""
 
 
-def admissible(elements: Sequence[Element], instruction: str) -> tuple[PageAction, ...]:
+def admissible(elements: Sequence[Element], instruction: str, *, most: int = MOST_ACTIONS) -> tuple[PageAction, ...]:
     """Every act that the page offers. The values that can be typed are those that the instruction quotes: an agent
     with a free vocabulary types what it likes (`wisen.environments.web.tools`), one that chooses needs a list."""
     values = tuple(dict.fromkeys(_QUOTED.findall(instruction)))
     actions: list[PageAction] = []
-    for element, target in _targets(elements):
+    for element, target in named(elements):
         if "disabled" in element.states:
             continue
         if element.role in CLICKABLE:
@@ -46,23 +46,23 @@ def admissible(elements: Sequence[Element], instruction: str) -> tuple[PageActio
                 for option in _options(elements, element)
             ]
     unique = {action.text: action for action in reversed(actions)}
-    return tuple(sorted(unique.values(), key=actions.index))[:MOST_ACTIONS]
+    return tuple(sorted(unique.values(), key=actions.index))[:most]
 
 
-def _targets(elements: Sequence[Element]) -> list[tuple[Element, str]]:
+def named(elements: Sequence[Element]) -> list[tuple[Element, str]]:
     """Each element that can be acted on, with the words that name it: role, label, and an ordinal where needed."""
     able = [element for element in elements if element.ref]
     same = Counter((element.role, element.label) for element in able)
     seen: Counter[tuple[str, str]] = Counter()
-    named = []
+    found = []
     for element in able:
         key = (element.role, element.label)
         seen[key] += 1
         words = element.role + (f' "{element.label}"' if element.label else "")
         if not element.label or same[key] > 1:
             words += f" {seen[key]}"
-        named.append((element, words))
-    return named
+        found.append((element, words))
+    return found
 
 
 def _options(elements: Sequence[Element], owner: Element) -> list[str]:
@@ -81,7 +81,7 @@ def resolve(action_text: str, elements: Sequence[Element], offered: Sequence[Pag
     for action in offered:
         if action.text == action_text:
             return action
-    for element, target in _targets(elements):
+    for element, target in named(elements):
         prefix = f"type {target} "
         value = action_text.removeprefix(prefix)
         if "disabled" in element.states or element.role not in TYPEABLE:

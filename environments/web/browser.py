@@ -5,7 +5,7 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wisen.core.errors import EnvironmentFault
 
@@ -92,8 +92,10 @@ class SharedBrowser:
             await self.stop()
             raise EnvironmentFault(f"{path} did not start: {error.message.splitlines()[0]}", HINT) from error
 
-    async def context(self, *, width: int = 480, height: int = 480) -> "BrowserContext":
-        """A fresh context. A browser, or its driver, that has died since the start is started again."""
+    async def context(self, *, width: int = 480, height: int = 480, **options: Any) -> "BrowserContext":
+        """A fresh context; `options` are Playwright's.
+
+        A browser, or its driver, that has died since the start is started again."""
         from playwright.async_api import Error
 
         for attempt in (1, 2):
@@ -101,7 +103,7 @@ class SharedBrowser:
                 raise EnvironmentFault("the browser has not been started")
             browser = self._browser
             try:
-                return await browser.new_context(viewport={"width": width, "height": height})
+                return await browser.new_context(viewport={"width": width, "height": height}, **options)
             except Error as error:
                 if attempt == 2:
                     raise EnvironmentFault(f"the browser broke: {error.message.splitlines()[0]}") from error

@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wisen.core.errors import EnvironmentFault
 from wisen.core.records import Action, Artifact, Observation, StepResult, Task
+from wisen.environments.web import verbs
 from wisen.environments.web.actions import PageAction, admissible, resolve
+from wisen.environments.web.families import WIDE
+from wisen.environments.web.marks import Loading, lines, read_all
 from wisen.environments.web.page import Element, snapshot, whole_letters
-from wisen.environments.web.tools import TOOLS, as_text
+from wisen.environments.web.tools import TOOLS, WIDE_TOOLS, as_text
+from wisen.environments.web.trouble import explained, first_line
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, Page
@@ -47,13 +50,18 @@ CLICK = {"force": True, "timeout": TIMEOUT_MS}
 
 
 class MiniWobEnvironment:
-    """A browser page that plays one task after another. Observations list the page's elements as words, one a line."""
+    """A browser page that plays one task after another. Observations list the page's elements as words, one a line.
+
+    A task whose `params` ask for the wide reading shows what the accessibility tree leaves out as well, and takes more
+    verbs; the others are read as plainly as ever, whatever stands beside them in the suite."""
 
     def __init__(self, context: "BrowserContext", url: str) -> None:
         self._context = context
         self._url = url
         self._page: Page | None = None
         self._instruction = ""
+        self._wide = False
+        self._loading: Loading | None = None
         self._elements: tuple[Element, ...] = ()
         self._offered: tuple[PageAction, ...] = ()
         self._screenshots: Path | None = None
@@ -62,11 +70,14 @@ class MiniWobEnvironment:
 
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
         self._open, self._screenshots, self._shots = False, screenshots, 0
-        with _explained(f"{task.id}: the page did not start"):
+        self._wide = task.params.get("reading") == WIDE
+        with explained(f"{task.id}: the page did not start", PATIENCE):
             async with asyncio.timeout(PATIENCE):
                 page = await self._fresh_page()
                 await page.goto(f"{self._url}/{task.params['page']}.html", wait_until="load", timeout=TIMEOUT_MS)
                 self._instruction = whole_letters(" ".join((await page.evaluate(START, task.seed)).split()))
+                if self._wide:
+                    await self._settle()
                 observation = await self._observe()
         self._open = True
         return observation
@@ -75,12 +86,14 @@ class MiniWobEnvironment:
         if not self._open or self._page is None:
             raise EnvironmentFault("step was called on an episode that is not open", "call reset first")
         self._open = False  # until the page has answered
-        chosen = resolve(as_text(action), self._elements, self._offered)
+        chosen = self._understood(as_text(action))
         note = "" if chosen else f"nothing on this page answers to: {as_text(action)[:200]}"
-        with _explained("the page broke"):
+        with explained("the page broke", PATIENCE):
             async with asyncio.timeout(PATIENCE):
                 if chosen:
                     note = await self._perform(chosen)
+                    if self._wide:
+                        await self._settle()
                 done, reward = await self._page.evaluate(STATUS)
                 observation = await (self._over() if done else self._observe(note))
         self._open = not done
@@ -101,20 +114,35 @@ class MiniWobEnvironment:
             async with asyncio.timeout(PATIENCE):
                 await self._context.close()
 
+    async def _settle(self) -> None:
+        assert self._loading is not None
+        await self._loading.settle()
+
     async def _fresh_page(self) -> "Page":
         """This environment's page, without the windows that the last task may have opened."""
         for other in self._context.pages:
             if other is not self._page:
                 await other.close()
         if self._page is None or self._page.is_closed():
-            self._page = await self._context.new_page()
+            self._page, self._loading = await self._context.new_page(), None
+        if self._wide and self._loading is None:
+            self._loading = Loading(self._page)
         return self._page
+
+    def _understood(self, text: str) -> PageAction | None:
+        found = resolve(text, self._elements, self._offered)
+        return verbs.understood(text, self._elements) if found is None and self._wide else found
 
     async def _perform(self, action: PageAction) -> str:
         """Do it; what the page would not let happen comes back as a note, as it would for a person."""
         from playwright.async_api import Error
 
         assert self._page is not None
+        if self._wide:
+            try:
+                return await verbs.perform(self._page, action, TIMEOUT_MS)
+            except Error as error:
+                return f"could not {action.text[:200]}: {first_line(error)}"
         target = self._page.locator(f"aria-ref={action.ref}")
         try:
             if action.verb == "click":
@@ -124,19 +152,24 @@ class MiniWobEnvironment:
             else:
                 await target.select_option(label=action.value, force=True, timeout=TIMEOUT_MS)
         except Error as error:
-            return f"could not {action.text}: {_first_line(error)}"
+            return f"could not {action.text}: {first_line(error)}"
         return ""
 
     async def _observe(self, note: str = "") -> Observation:
         assert self._page is not None
-        self._elements = await snapshot(self._page)
-        self._offered = admissible(self._elements, self._instruction)
-        shown = [element.text for element in self._elements if not self._repeats_instruction(element)]
+        if self._wide:
+            self._elements = await read_all(self._page)
+            self._offered = verbs.offered(self._elements, self._instruction)
+        else:
+            self._elements = await snapshot(self._page)
+            self._offered = admissible(self._elements, self._instruction)
+        listed = [element for element in self._elements if not self._repeats_instruction(element)]
+        shown = lines(listed) if self._wide else [element.text for element in listed]
         return Observation(
             instruction=self._instruction,
             text="\n".join(shown + ([f"note: {note}"] if note else [])),
             actions=tuple(action.text for action in self._offered),
-            tools=TOOLS,
+            tools=WIDE_TOOLS if self._wide else TOOLS,
             artifacts=await self._artifacts(),
         )
 
@@ -160,22 +193,6 @@ class MiniWobEnvironment:
                 path=path, clip={"x": 0, "y": 0, "width": 160, "height": 210}, timeout=TIMEOUT_MS
             )
         except Error as error:
-            log.warning("no screenshot: %s", _first_line(error))
+            log.warning("no screenshot: %s", first_line(error))
             return ()
         return (Artifact(kind="screenshot", path=f"{self._screenshots.name}/{path.name}"),)
-
-
-@contextmanager
-def _explained(what: str) -> Iterator[None]:
-    from playwright.async_api import Error
-
-    try:
-        yield
-    except Error as error:
-        raise EnvironmentFault(f"{what}: {_first_line(error)}") from error
-    except TimeoutError as error:
-        raise EnvironmentFault(f"{what}: it did not answer within {PATIENCE:g} s") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200]

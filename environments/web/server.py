@@ -12,6 +12,7 @@ log = logging.getLogger(__name__)
 
 class _Quiet(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # keeps connections open: a page asks for some ten files
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".html": "text/html; charset=utf-8"}
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

@@ -5,49 +5,39 @@ from importlib.metadata import version
 from pathlib import Path
 
 from wisen.core.errors import SettingsError
-from wisen.core.records import Split, Task
+from wisen.core.records import Split, SuiteCard, Task
 from wisen.environments.web.browser import SharedBrowser
+from wisen.environments.web.families import DEFAULT_FAMILIES, TEXT, WIDE, text_families
+from wisen.environments.web.marks import TIMERS_SCRIPT
 from wisen.environments.web.miniwob import HIDE_SCRIPT, MiniWobEnvironment
 from wisen.environments.web.page import HANDLERS_SCRIPT
 from wisen.environments.web.server import PageServer
 
-# Thirteen families whose whole state is in their accessibility tree.
-DEFAULT_FAMILIES = (
-    "click-test-2",
-    "click-button",
-    "click-link",
-    "click-tab",
-    "click-option",
-    "click-checkboxes",
-    "enter-text",
-    "focus-text-2",
-    "choose-list",
-    "login-user",
-    "click-dialog-2",
-    "click-widget",
-    "enter-password",
-)
 # Seeds of the three splits never meet: a million apart.
 SEED_RANGES = {Split.LEARN: 0, Split.GATE: 1_000_000, Split.REPORT: 2_000_000}
 
 
 class MiniWobSuite:
-    """`families` are page names of MiniWoB++; the default thirteen can be played from their text alone."""
+    """families: page names of MiniWoB++, or "text" for all that can be played from text (see `families`). The default
+    thirteen are read plainly; every other page with what its accessibility tree leaves out, and more verbs."""
 
     name = "miniwob"
 
-    def __init__(self, families: Sequence[str] = DEFAULT_FAMILIES) -> None:
+    def __init__(self, families: Sequence[str] | str = DEFAULT_FAMILIES) -> None:
         import miniwob
 
         self._root = Path(miniwob.__file__).parent / "html"
         known = {path.stem for path in (self._root / "miniwob").glob("*.html")}
+        if families == TEXT:
+            families = text_families(frozenset(known))
         named = [families] if isinstance(families, str) else list(families)
         if unknown := [str(name) for name in named if name not in known]:
             raise SettingsError(
                 f"MiniWoB++ has no page {', '.join(unknown)}", f"it has {len(known)}, such as click-button"
             )
         if not named or isinstance(families, str):
-            raise SettingsError(f"families = {families!r} is no list of pages", 'write families=["click-button"]')
+            hint = 'write families=["click-button"], or families="text"'
+            raise SettingsError(f"families = {families!r} is no list of pages", hint)
         self._families = tuple(dict.fromkeys(families))
         self._version = version("miniwob")
         self._browser = SharedBrowser()
@@ -63,11 +53,21 @@ class MiniWobSuite:
                 template_id=f"miniwob/{family}",
                 split=split,
                 seed=seed,
-                params={"page": family},
+                params={"page": family} | ({} if family in DEFAULT_FAMILIES else {"reading": WIDE}),
                 version=self._version,
             )
             for seed in range(first, first + per_template)
             for family in self._families
+        )
+
+    def card(self) -> SuiteCard:
+        return SuiteCard(
+            summary=f"{len(self._families)} kinds of small web pages, read as text. Seeds make each anew.",
+            licence="MIT (MiniWoB++)",
+            reward="-1 to 1 at the end, without the page's decay by time; 1 is success",
+            max_steps=12 if set(self._families) <= set(DEFAULT_FAMILIES) else 30,
+            max_seconds=60,
+            needs=("Chromium",),
         )
 
     async def start(self) -> None:
@@ -76,7 +76,10 @@ class MiniWobSuite:
 
     async def create(self) -> MiniWobEnvironment:
         context = await self._browser.context()
-        await context.add_init_script(HANDLERS_SCRIPT + HIDE_SCRIPT)
+        scripts = HANDLERS_SCRIPT + HIDE_SCRIPT
+        if not set(self._families) <= set(DEFAULT_FAMILIES):
+            scripts += TIMERS_SCRIPT
+        await context.add_init_script(scripts)
         return MiniWobEnvironment(context, f"{self._server.url}/miniwob")
 
     async def stop(self) -> None:

@@ -155,10 +155,11 @@ def test_no_chromium(wisen: Wisen, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def test_no_bubblewrap(wisen: Wisen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from wisen.environments.code import sandbox
+    from wisen.environments.code import bubblewrap, jail
 
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setitem(sandbox._ENV, "PATH", str(tmp_path))
+    monkeypatch.setitem(bubblewrap.ENV, "PATH", str(tmp_path))
+    monkeypatch.setattr(jail, "why_not", lambda: ("no Landlock either", ""))
     sandbox_level.cache_clear()
     try:
         done = wisen("run", "--model", "uniform", "--suite", "code-repair")
@@ -169,7 +170,7 @@ def test_no_bubblewrap(wisen: Wisen, monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 @pytest.mark.sandbox
 def test_bubblewrap_that_goes_away_in_the_middle(wisen: Wisen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from wisen.environments.code import sandbox
+    from wisen.environments.code import bubblewrap, sandbox
 
     whole, runs = sandbox.command, 0
 
@@ -178,7 +179,7 @@ def test_bubblewrap_that_goes_away_in_the_middle(wisen: Wisen, monkeypatch: pyte
         runs += 1
         if runs == 3:
             monkeypatch.setenv("PATH", str(tmp_path))
-            monkeypatch.setitem(sandbox._ENV, "PATH", str(tmp_path))
+            monkeypatch.setitem(bubblewrap.ENV, "PATH", str(tmp_path))
         return whole(*args, **options)
 
     sandbox_level()
@@ -359,7 +360,7 @@ def test_a_second_process_is_told_before_anything_heavy_is_imported(tmp_path: Pa
 
 def test_a_reader_that_leaves_and_a_terminal_of_few_letters(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    for command in (["suites"], ["evolve", "--dry-run", "--set", 'suite="é"']):
+    for command in (["env", "list"], ["evolve", "--dry-run", "--set", 'suite="é"']):
         reader, writer = os.pipe()
         os.close(reader)
         left = subprocess.run(

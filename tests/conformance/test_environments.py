@@ -24,6 +24,8 @@ def extra(suite: str, package: str, name: str, *, java: bool = False) -> Any:
 
 SUITES = [
     pytest.param("code-repair", marks=pytest.mark.sandbox),
+    pytest.param("code-write", marks=pytest.mark.sandbox),
+    pytest.param("harbor", marks=pytest.mark.sandbox),
     pytest.param("household"),
     pytest.param("isolated:household"),
     pytest.param("mcp"),

@@ -23,7 +23,15 @@ WISEN = str(Path(sys.executable).with_name("wisen"))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 pytestmark = pytest.mark.timeout(300)  # fresh processes that import torch, on a machine that may be busy
 ELSEWHERE = {"embedded.py", "desk.py"}  # from an installed wheel, in tests/project/test_embedding.py
-TRIED = {"ask_choice.py", "own_model.py", "errands.py", "test_contract.py", "pyproject.toml"} | ELSEWHERE
+TRIED = {
+    "ask_choice.py",
+    "own_model.py",
+    "doors.py",
+    "errands.py",
+    "walk.py",
+    "test_contract.py",
+    "pyproject.toml",
+} | ELSEWHERE
 
 
 def fences(page: Path, language: str) -> list[str]:
@@ -79,7 +87,8 @@ def test_commands_and_their_settings_exist(page: Path, tmp_path: Path, monkeypat
     for words in commands(page):
         if words[0] != "wisen":
             continue
-        dry = ["--dry-run"] if words[1] in ("evolve", "run") else []
+        # What would play, serve or need a package stops after its options were read.
+        dry = {"evolve": ["--dry-run"], "run": ["--dry-run"], "env": ["--help"]}.get(words[1], [])
         result = CliRunner().invoke(app, [*words[1:], *dry])
         # Commands that look into a workspace get as far as to find none; a wrong option or setting fails before that.
         found_none = isinstance(result.exception, StoreError) or "has no report" in str(result.exception)
@@ -132,13 +141,28 @@ def errands(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return at
 
 
-def test_own_suite_keeps_the_contract(errands: Path) -> None:
-    told = ran([WISEN, "suites"], errands, PYTHONPATH=str(errands / "site"))
+def test_own_suite_is_listed_and_played(errands: Path) -> None:
+    told = ran([WISEN, "env", "list"], errands, PYTHONPATH=str(errands / "site"))
     assert "errands        From wisen-errands: errands:ErrandSuite" in told
+    told = ran([WISEN, "env", "play", "doors"], errands, PYTHONPATH=str(errands / "site"))
+    assert "left after 0 steps" in told and told.count("open door") == 3
+
+
+def test_thirty_lines_are_thirty_lines() -> None:
+    lines = files(ROOT / "docs" / "your-environment.md")["doors.py"].splitlines()[1:]
+    code = [line for line in lines if line.strip() and not line.startswith(("import", "from"))]
+    assert len(code) <= 30
+
+
+@pytest.mark.parametrize("name", ["errands", "doors"])
+def test_own_suite_keeps_the_contract(errands: Path, name: str) -> None:
     _, *command = the_command("your-environment.md", "python", "-m", "pytest")
-    command[-1] = str(errands / "test_contract.py")
+    contract = errands / f"test_contract_{name}.py"
+    contract.write_text((errands / "test_contract.py").read_text().replace('"errands"', f'"{name}"'))
+    command[-1] = str(contract)
     told = ran([sys.executable, *command, "-p", "no:cacheprovider"], ROOT, PYTHONPATH=str(errands / "site"))
-    assert re.search(r"\n=* ?10 passed, 1 skipped", told), told
+    assert re.search(r"\n=* ?\d\d passed, \d skipped", told), told
+    assert ("has no oracle" in told) is (name == "doors")
 
 
 def test_the_contract_notices_a_suite_that_breaks_it(errands: Path, tmp_path: Path) -> None:
@@ -160,6 +184,11 @@ def test_the_contract_notices_a_suite_that_breaks_it(errands: Path, tmp_path: Pa
     )  # fmt: skip
     assert run.returncode == 1
     assert "FAILED" in run.stdout and "success_is_said_only_at_the_end" in run.stdout
+
+
+def test_ours_in_gymnasium(tmp_path: Path) -> None:
+    told = ran([sys.executable, "walk.py"], copied("plugs.md", tmp_path))
+    assert re.fullmatch(r"household/\S+ (True|False|None)\n", told), told
 
 
 def test_own_suite_evolves(errands: Path) -> None:

@@ -63,7 +63,7 @@ def alive(pid: int) -> bool:
 
 async def gone(pid: int, seconds: float = 8.0) -> bool:
     until = time.monotonic() + seconds
-    while alive(pid) and time.monotonic() < until:
+    while alive(pid) and time.monotonic() < until:  # noqa: ASYNC110 - a process of another sets no event
         await asyncio.sleep(0.05)
     return not alive(pid)
 
@@ -118,7 +118,7 @@ async def test_an_endless_step_is_cut_off(bad: IsolatedSuite) -> None:
     environment = await bad.create()
     await environment.reset(task())
     pid = environment.pid
-    with pytest.raises(EnvironmentFault, match="did not step within 1.5 s"):
+    with pytest.raises(EnvironmentFault, match=r"did not step within 1\.5 s"):
         await environment.step(Action(text="loop"))
     assert pid and not alive(pid)
     assert (await environment.reset(task())).text
@@ -169,13 +169,18 @@ async def test_a_suite_that_cannot_start_says_so_in_its_own_words() -> None:
 async def test_long_texts_and_odd_ones_go_through(bad: IsolatedSuite) -> None:
     environment = await bad.create()
     await environment.reset(task())
-    for text in ("\u2028\x00\x1b[2J\U0001f600 \\n\n", '{"call": "close"}\n{"call": "close"}', "x" * 1_000_000):
+    for text in (
+        "\u2028\x00\x1b[2J\U0001f600 \\n\n",
+        '{"call": "close"}\n{"call": "close"}',
+        "x" * 1_000_000,
+        "half \ud800 of one",
+    ):
         assert (await environment.step(Action(text=text))).observation.text == text
 
 
 @pytest.mark.parametrize("busy", [False, True])
 async def test_no_orphan_is_left_when_we_are_killed(busy: bool) -> None:
-    host = subprocess.Popen(
+    host = subprocess.Popen(  # noqa: ASYNC220
         [sys.executable, "-m", "tests.support.isolated_host", "loop" if busy else ""],
         cwd=ROOT,
         stdout=subprocess.PIPE,

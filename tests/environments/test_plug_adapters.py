@@ -1,10 +1,9 @@
 """The adapters to tau2-bench, AppWorld and BrowserGym against recorded traffic.
 
-The recordings are made by hand: none of the three could be run here (AppWorld's data and the sites of WebArena and
-WorkArena are not at hand, tau2-bench is on no package index). AppWorld's follow the source of its server
-(appworld 0.1.3.post1, `appworld/serve/environment.py`), BrowserGym's that of `BrowserEnv` (browsergym-core 0.14.3).
-tau2's follow only what is known of `AgentGymEnv`: its arguments, texts both ways, a reward at the end. What these tests
-hold is our half of each contract.
+BrowserGym's is a recording of its MiniWoB (browsergym-core 0.14.3), with the tree as its own function wrote it. The
+others are made by hand: AppWorld's data are not here, and tau2-bench is on no package index. AppWorld's follows the
+source of its server (appworld 0.1.3.post1, `appworld/serve/environment.py`), tau2's only what is known of its class
+`AgentGymEnv`: its arguments, texts both ways, a reward at the end. What these tests hold is our half of each contract.
 """
 
 import json
@@ -186,7 +185,7 @@ def browsergym(monkeypatch: pytest.MonkeyPatch) -> type[RecordedBrowser]:
 
     parts = {
         "browsergym": {"__path__": []},
-        "browsergym.webarena": {},
+        "browsergym.miniwob": {},
         "browsergym.utils": {"__path__": []},
         "browsergym.utils.obs": {"flatten_axtree_to_str": flatten_axtree_to_str},
         "browsergym.core": {"__path__": []},
@@ -199,29 +198,30 @@ def browsergym(monkeypatch: pytest.MonkeyPatch) -> type[RecordedBrowser]:
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr("wisen.environments.plugs.browsergym._version", lambda: "browsergym-core 0.14.3")
     for number in range(5):
-        spec = gymnasium.envs.registration.EnvSpec(f"browsergym/webarena.{number}", entry_point=RecordedBrowser)
+        spec = gymnasium.envs.registration.EnvSpec(f"browsergym/miniwob.{number}", entry_point=RecordedBrowser)
         monkeypatch.setitem(gymnasium.registry, spec.id, spec)
     RecordedBrowser.made.clear()
     return RecordedBrowser
 
 
 async def test_browsergym_is_played_by_its_calls(browsergym: type[RecordedBrowser]) -> None:
-    names = [f"webarena.{number}" for number in range(5)]
+    names = [f"miniwob.{number}" for number in range(5)]
     suite = registry.create("browsergym", tasks=names, kwargs={"headless": True})
     await suite.start()
     assert {split: len(suite.tasks(split, 9)) for split in Split} == {Split.LEARN: 3, Split.GATE: 1, Split.REPORT: 1}
     one, other = await suite.create(), await suite.create()
     for environment in (one, other):
         seen = await environment.reset(suite.tasks(Split.LEARN, 1)[0])
-        assert seen.instruction == "Tell me how many reviews mention under water photo"
-        assert seen.text == "page: http://shop.example/\n\nRootWebArea 'One Stop Market'\n\t[12] link 'Reviews'"
+        assert seen.instruction == 'Click on the "no" button.'
+        assert seen.text.startswith("page: file:///miniwob/click-button.html\n\nRootWebArea 'Click Button Task'")
+        assert "\t[13] button 'no'\n" in seen.text
         refused = await environment.step(Action(text="click('99')"))
         assert 'The last action failed: ValueError: Could not find element with bid "99"' in refused.observation.text
         assert refused.success is None
-        over = await environment.step(Action(text="send_msg_to_user('3')"))
+        over = await environment.step(Action(text="click('13')"))
         assert over.terminated and over.success is True and over.reward == 1.0
     first, second = browsergym.made
-    assert first.said == ["parsed: click('99')", "parsed: send_msg_to_user('3')"]
+    assert first.said == ["parsed: click('99')", "parsed: click('13')"]
     assert first.thread == second.thread and first.options == {"slow_mo": 0, "headless": True}
     await one.close()
     await other.close()
@@ -232,8 +232,8 @@ async def test_browsergym_is_played_by_its_calls(browsergym: type[RecordedBrowse
 async def test_browsergym_says_what_is_missing(browsergym: type[RecordedBrowser]) -> None:
     with pytest.raises(SettingsError, match=r"BrowserGym's workarena cannot be loaded: .*install browsergym-workarena"):
         await registry.create("browsergym", tasks=["workarena.servicenow.all-menu"]).start()
-    with pytest.raises(SettingsError, match=r"gymnasium has no browsergym/webarena.900"):
-        await registry.create("browsergym", tasks=["webarena.900"]).start()
+    with pytest.raises(SettingsError, match=r"gymnasium has no browsergym/miniwob.900"):
+        await registry.create("browsergym", tasks=["miniwob.900"]).start()
 
 
 # tau2-bench

@@ -1,4 +1,4 @@
-"""A program with two isolated environments, to be killed: prints their process ids and waits, or steps for ever."""
+"""A program with two isolated environments, to be killed. They do what its argument says, then it prints their ids."""
 
 import asyncio
 import json
@@ -12,11 +12,13 @@ from wisen.environments.isolated.suite import IsolatedSuite
 async def main() -> None:
     suite = IsolatedSuite(MisbehavingSuite(), "tests.support.misbehaving:MisbehavingSuite")
     environments = [await suite.create() for _ in range(2)]
-    sys.stdout.write(json.dumps([environment.pid for environment in environments]) + "\n")
-    sys.stdout.flush()
     for environment in environments:
         await environment.reset(suite.tasks(Split.LEARN, 1)[0])
-    await asyncio.gather(*(environment.step(Action(text=sys.argv[1])) for environment in environments))
+    steps = [asyncio.create_task(environment.step(Action(text=sys.argv[1]))) for environment in environments]
+    await asyncio.sleep(0.5)  # until the steps are under way
+    sys.stdout.write(json.dumps([environment.pid for environment in environments]) + "\n")
+    sys.stdout.flush()
+    await asyncio.gather(*steps)
     await asyncio.sleep(600)
 
 

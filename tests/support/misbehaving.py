@@ -33,7 +33,7 @@ class Misbehaving:
             case "print":
                 sys.stdout.write("noise\n" * 1000)
             case "spawn":
-                info = {"pid": subprocess.Popen(["sleep", "600"]).pid}
+                info = {"pid": subprocess.Popen(["sleep", "600"]).pid}  # noqa: ASYNC220
         return StepResult(observation=Observation(instruction="", text=action.text), info=info)
 
     async def close(self) -> None: ...

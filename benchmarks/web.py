@@ -1,0 +1,203 @@
+"""Web environments, measured: what can be played from text, what the oracle solves, how fast, and what stays behind.
+
+    python benchmarks/web.py families     opens all pages of MiniWoB++ and prints what each shows
+    python benchmarks/web.py oracle       plays every family that the oracle knows, 10 seeds each
+    python benchmarks/web.py speed        random play of the default families, 4 contexts
+    python benchmarks/web.py soak         200 episodes, with memory and processes before and after
+
+Every line of figures has the machine's load beside it. `oracle` ends with 1 where fewer than 98 % are solved in more
+than three families, `soak` where memory or processes grow.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from wisen.core.errors import EnvironmentFault
+from wisen.core.records import Action, Split, Task
+from wisen.environments.web.families import DEFAULT_FAMILIES, LEFT_OUT, text_families
+from wisen.environments.web.oracle import MiniWobOracle
+from wisen.environments.web.suite import MiniWobSuite
+
+Play = Callable[[Any, Task], Coroutine[Any, Any, bool]]
+LOOKS, STEPS, CONTEXTS = 40, 10, 4
+GROWTH_MB = 80  # of all processes together, from the 40th episode to the last
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+async def by_oracle(environment: Any, task: Task) -> bool:
+    oracle, seen = MiniWobOracle(), await environment.reset(task)
+    for _ in range(LOOKS):
+        for action in oracle.solution(task, seen):
+            result = await environment.step(action)
+            seen = result.observation
+            if result.terminated:
+                return bool(result.success)
+    return False
+
+
+async def at_random(environment: Any, task: Task) -> bool:
+    draw, seen = random.Random(task.seed), await environment.reset(task)
+    for _ in range(STEPS):
+        if not seen.actions:
+            break
+        result = await environment.step(Action(text=draw.choice(seen.actions)))
+        seen = result.observation
+        if result.terminated:
+            return bool(result.success)
+    return False
+
+
+async def played(suite: MiniWobSuite, tasks: list[Task], play: Play, each: Callable[[], None] = lambda: None) -> dict:
+    """{task id: solved}, with `CONTEXTS` episodes at a time."""
+    queue, solved = list(tasks), {}
+
+    async def work() -> None:
+        environment = await suite.create()
+        while queue:
+            task = queue.pop(0)
+            try:
+                solved[task.id] = await play(environment, task)
+            except EnvironmentFault as fault:
+                say(f"{task.id}: {fault}")
+                solved[task.id] = False
+            each()
+        await environment.close()
+
+    await asyncio.gather(*(work() for _ in range(CONTEXTS)))
+    return solved
+
+
+async def families(_: argparse.Namespace) -> int:
+    """One line a page: goal, lines shown, actions offered; whether two resets agree; why it is left out."""
+    import miniwob
+
+    pages = sorted(path.stem for path in (Path(miniwob.__file__).parent / "html/miniwob").glob("*.html"))
+    suite, wrong = MiniWobSuite(pages), 0
+    await suite.start()
+    environment = await suite.create()
+    for task in suite.tasks(Split.LEARN, 1, offset=3):
+        page = task.params["page"]
+        try:
+            first = await environment.reset(task)
+            again = await environment.reset(task)
+        except EnvironmentFault as fault:
+            wrong += page not in LEFT_OUT
+            say(f"{page:30} {fault}")
+            continue
+        shown = f"{len(first.text.splitlines()):3} lines {len(first.actions):3} actions"
+        wrong += page not in LEFT_OUT and (first != again or not first.actions)
+        steady = "" if first == again else "UNSTEADY "
+        say(f"{page:30} {shown} {steady}{LEFT_OUT.get(page, '')} | {first.instruction[:60]}")
+    await suite.stop()
+    say(f"{len(text_families(frozenset(pages)))} of {len(pages)} are played from text; {wrong} of them in trouble")
+    return int(wrong > 0)
+
+
+async def oracle(arguments: argparse.Namespace) -> int:
+    suite = MiniWobSuite(MiniWobOracle.families)
+    await suite.start()
+    solved = await played(suite, list(suite.tasks(Split.LEARN, arguments.seeds)), by_oracle)
+    await suite.stop()
+    by_family: dict[str, list[bool]] = {}
+    for name, good in solved.items():
+        by_family.setdefault(name.split("/")[1], []).append(good)
+    whole = sum(sum(found) >= 0.98 * len(found) for found in by_family.values())
+    for family, found in sorted(by_family.items()):
+        say(f"{family:30} {sum(found)} of {len(found)}")
+    say(f"{sum(solved.values())} of {len(solved)} episodes; 98 % or more in {whole} of {len(by_family)} families")
+    return int(whole < len(by_family) - 3)
+
+
+async def speed(arguments: argparse.Namespace) -> int:
+    suite = MiniWobSuite(DEFAULT_FAMILIES)
+    await suite.start()
+    for name, play in (("random", at_random), ("oracle", by_oracle)):
+        tasks = list(suite.tasks(Split.LEARN, max(1, arguments.episodes // len(DEFAULT_FAMILIES))))
+        begun = time.monotonic()
+        solved = await played(suite, tasks, play)
+        seconds = time.monotonic() - begun
+        success = sum(solved.values()) / len(solved)
+        rate = len(tasks) / seconds
+        say(f"{name}: {len(tasks)} episodes in {seconds:.1f} s, {rate:.1f} a second, success {success:.0%}")
+    await suite.stop()
+    return 0
+
+
+async def soak(arguments: argparse.Namespace) -> int:
+    suite = MiniWobSuite("text" if arguments.wide else DEFAULT_FAMILIES)
+    await suite.start()
+    tasks = list(suite.tasks(Split.LEARN, 16))[: arguments.episodes]
+    marks: list[tuple[int, float, int]] = []
+    done = 0
+
+    def look() -> None:
+        nonlocal done
+        done += 1
+        if done % 20 == 0:
+            marks.append((done, *resident()))
+            say(f"{done:4} episodes: {marks[-1][1]:.0f} MB in {marks[-1][2]} processes")
+
+    await played(suite, tasks, at_random, look)
+    await suite.stop()
+    left = len(below(os.getpid()))
+    base = next(mark for mark in marks if mark[0] >= 40)
+    growth, more = marks[-1][1] - base[1], marks[-1][2] - base[2]
+    say(
+        f"from the {base[0]}th to the {marks[-1][0]}th: {growth:+.0f} MB, {more:+} processes; {left} left after the end"
+    )
+    return int(growth > GROWTH_MB or more > 0 or left > 0)
+
+
+def below(pid: int) -> list[int]:
+    """Processes started by this one, and by those."""
+    parents: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            state, above = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            if state != "Z":
+                parents.setdefault(int(above), []).append(int(folder.name))
+    found, queue = [], [pid]
+    while queue:
+        children = parents.get(queue.pop(), [])
+        found += children
+        queue += children
+    return found
+
+
+def resident() -> tuple[float, int]:
+    """Memory (proportional set size, MB) of this process and all below it, and how many there are."""
+    total, pids = 0, [os.getpid(), *below(os.getpid())]
+    for pid in pids:
+        with suppress(OSError):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1024, len(pids)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["families", "oracle", "speed", "soak"])
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--episodes", type=int, default=200)
+    parser.add_argument("--wide", action="store_true", help="soak: all families that are played from text")
+    arguments = parser.parse_args()
+    work = {"families": families, "oracle": oracle, "speed": speed, "soak": soak}[arguments.what]
+    code = asyncio.run(work(arguments))
+    say(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,2 @@
+#!/bin/bash
+grep -cE '^[^ ]+ [^ ]+ ERROR ' server.log > answer.txt
