@@ -74,10 +74,12 @@ async def decide(
 
 
 def _from_words(reply: ModelReply, observation: Observation) -> Action:
-    """The tool call, or the admissible action that the text names. Other text, or none, goes to the environment as it
-    is, which says what is wrong with it."""
+    """The tool call, or the admissible action that the text names. Other text, or none, goes to the environment, which
+    says what is wrong with it; where no actions are listed all of it is the action."""
     if reply.tool_calls:
         return Action(tool_call=reply.tool_calls[0])
+    if not observation.actions:
+        return Action(text=reply.text.strip())
     lines = [line.strip().strip("`") for line in reply.text.splitlines() if line.strip()]
     for line in reversed(lines):
         if line in observation.actions:

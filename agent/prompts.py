@@ -18,6 +18,7 @@ the task forward. Do only what the task asks for; a wrong action can end the epi
 
 WITH_TOOLS = "Answer with exactly one tool call."
 WITH_OPTIONS = "Answer with exactly one of the listed actions, word for word, on a line of its own, and nothing else."
+IN_WORDS = "Answer with the action alone, as the environment takes it: no explanation, no quotes around it."
 
 MEMORY_NOTE = (
     "Advice from earlier attempts at similar tasks. It may not fit this one: "
@@ -43,7 +44,7 @@ def instruct(
     observation: Observation, history: Sequence[str], items: Sequence[MemoryItem], *, tools: bool
 ) -> tuple[Message, ...]:
     """System rules, then one message with advice, task, history and observation."""
-    how = WITH_TOOLS if tools else WITH_OPTIONS
+    how = WITH_TOOLS if tools else WITH_OPTIONS if observation.actions else IN_WORDS
     system = Message(role=Role.SYSTEM, spans=(Span(kind=SpanKind.SYSTEM, text=f"{SYSTEM}\n{how}"),))
     spans = [Span(kind=SpanKind.MEMORY, text=f"{MEMORY_NOTE}\n{advice(item)}", item_id=item.id) for item in items]
     spans.append(Span(kind=SpanKind.TASK, text=f"Task: {observation.instruction}"))
@@ -67,7 +68,9 @@ def advice(item: MemoryItem) -> str:
 
 def harness_version(**limits: int | float) -> str:
     """Names what surrounds the model: prompts and limits. Another harness is another release."""
-    return content_id("harness", PROMPT_VERSION, SYSTEM, WITH_TOOLS, WITH_OPTIONS, MEMORY_NOTE, COMPACT_LINE, limits)
+    return content_id(
+        "harness", PROMPT_VERSION, SYSTEM, WITH_TOOLS, WITH_OPTIONS, IN_WORDS, MEMORY_NOTE, COMPACT_LINE, limits
+    )
 
 
 def _shortened(text: str) -> str:

@@ -208,6 +208,16 @@ async def test_a_model_that_chooses_needs_actions_to_choose_from() -> None:
         await play(UniformModel(), walk(0), environment=Wordless())
 
 
+async def test_where_no_actions_are_listed_the_whole_reply_is_the_action() -> None:
+    class Wordless(Corridor):
+        def _seen(self) -> Observation:
+            return super()._seen().model_copy(update={"actions": ()})
+
+    said = ScriptedModel(["write down\n\n  all of this\n", "open"], capabilities=[Capability.CHAT])
+    _, end = await play(said, walk(0), environment=Wordless())
+    assert [step.action.text for step in end["steps"]] == ["write down\n\n  all of this", "open"]
+
+
 async def test_memory_is_asked_once_and_shown_at_each_step() -> None:
     recaller, model = OneItem(), chooser("right", "open")
     _, state = await play(model, walk(1), recaller=recaller)

@@ -74,7 +74,9 @@ def test_with_tools_no_actions_are_listed() -> None:
     assert prompts.WITH_TOOLS in system.text
     assert "Possible actions" not in user.text
     bare = SEEN.model_copy(update={"actions": ()})
-    assert "Possible actions" not in instruct(bare, [], [], tools=False)[1].text
+    system, user = instruct(bare, [], [], tools=False)
+    assert "Possible actions" not in user.text
+    assert prompts.IN_WORDS in system.text and prompts.WITH_OPTIONS not in system.text
 
 
 def test_another_limit_is_another_harness() -> None:
