@@ -84,9 +84,7 @@ def test_single_quotes_and_json_are_read_too() -> None:
     assert BOX.understood(Action(text=str(Action(tool_call=wanted)))) == wanted
 
 
-@pytest.mark.parametrize(
-    "value", ["x" * (MOST_CHARACTERS + 1), "\ud800", 10**5000, float("nan")], ids=["long", "half", "huge", "nan"]
-)
+@pytest.mark.parametrize("value", ["x" * (MOST_CHARACTERS + 1), 10**5000, float("nan")], ids=["long", "huge", "nan"])
 def test_arguments_that_are_no_plain_text_are_refused(value: object) -> None:
     with pytest.raises(BadCall):
         BOX.understood(Action(tool_call=ToolCall(name="say", arguments={"text": value})))
