@@ -6,23 +6,23 @@ import functools
 import hashlib
 import inspect
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
-from wisen.core.errors import EnvironmentFault
+from wisen.core.errors import EnvironmentFault, SettingsError
 from wisen.core.ids import derived_seed
 from wisen.core.records import Record, Split
 from wisen.environments.code import library, mutate
 from wisen.environments.code.library import LIBRARY, Entry
 from wisen.environments.code.mutate import Mutation, mutations, plain_source, replies
+from wisen.environments.tasks import split_of
 
 _POOL = 40  # drawn cases of a problem, beside the edges
 _SURVEY = 120  # cases on which a mutation must show itself ...
 _SHOWS = 0.1  # ... this often, to be worth setting as a task
 _VISIBLE = 5
 _DISTRACTORS = 7
-RANGE = 1_000_000  # seeds of each split, in the order of FIRST_SEED
-FIRST_SEED = {Split.LEARN: 0, Split.GATE: RANGE, Split.REPORT: 2 * RANGE}
 # A function's mutations are dealt to the panels, half of them to learn from, so that no broken text is in two panels.
 _TURNS = (Split.LEARN, Split.REPORT, Split.GATE, Split.LEARN)
 
@@ -73,6 +73,15 @@ class _Break(Record):
 def functions() -> tuple[str, ...]:
     """Names of the functions that can be set as tasks, in library order."""
     return tuple(entry.name for entry in LIBRARY)
+
+
+def chosen_functions(suite: str, named: Sequence[str]) -> tuple[str, ...]:
+    """Those that an option names, all if it names none. Raises `SettingsError`."""
+    known = functions()
+    if isinstance(named, str) or (unknown := [name for name in named if name not in known]):
+        wrong = named if isinstance(named, str) else ", ".join(unknown)
+        raise SettingsError(f"{suite}: unknown functions: {wrong}", f"a list of some of {', '.join(known)}")
+    return tuple(named) or known
 
 
 @functools.cache
@@ -147,11 +156,6 @@ def _break(name: str, seed: int) -> _Break:
                 symptom=said[first],
             )
     raise EnvironmentFault(f"no mutation of {name} shows itself with seed {seed}", "take another seed")
-
-
-def split_of(seed: int) -> Split:
-    """The panel that a seed is for."""
-    return list(FIRST_SEED)[max(0, min(seed // RANGE, len(FIRST_SEED) - 1))]
 
 
 @functools.cache

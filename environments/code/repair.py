@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wisen.core.errors import EnvironmentFault, SettingsError
+from wisen.core.errors import EnvironmentFault
 from wisen.core.records import Action, Observation, Split, StepResult, SuiteCard, Task, ToolCall
 from wisen.environments.code import problem as problems
 from wisen.environments.code.levels import checked_level
@@ -21,9 +21,10 @@ from wisen.environments.code.moves import (
     understood,
 )
 from wisen.environments.code.mutate import DID_NOT_END
-from wisen.environments.code.problem import FIRST_SEED, RANGE, Case, Problem
+from wisen.environments.code.problem import Case, Problem, chosen_functions
 from wisen.environments.code.sandbox import Sandbox
 from wisen.environments.code.trial import run_code, try_source
+from wisen.environments.tasks import checked_task, seeds
 
 SUITE = "code-repair"
 
@@ -35,11 +36,8 @@ class CodeRepairSuite:
     name = SUITE
 
     def __init__(self, functions: Sequence[str] = (), least: str = "landlock") -> None:
-        known = problems.functions()
-        if isinstance(functions, str) or (unknown := [name for name in functions if name not in known]):
-            wrong = functions if isinstance(functions, str) else ", ".join(unknown)
-            raise SettingsError(f"{SUITE}: unknown functions: {wrong}", f"a list of some of {', '.join(known)}")
-        self._functions, self._sandbox = tuple(functions) or known, Sandbox(least=checked_level(least))
+        self._functions = chosen_functions(SUITE, functions)
+        self._sandbox = Sandbox(least=checked_level(least))
 
     def card(self) -> SuiteCard:
         return SuiteCard(
@@ -52,12 +50,6 @@ class CodeRepairSuite:
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
         """`per_template` tasks of each function. Their template is the function with the kind of mutation that the
         seed picks, so a function's tasks are spread over several templates."""
-        if per_template < 0 or offset < 0 or offset + per_template > RANGE:
-            raise SettingsError(
-                f"{SUITE}: tasks {offset} to {offset + per_template} are outside the split's seeds",
-                f"a split has {RANGE:,} seeds, from 0",
-            )
-        first = FIRST_SEED[split] + offset
         return tuple(
             Task(
                 id=f"{SUITE}/{name}/{seed}",
@@ -70,7 +62,7 @@ class CodeRepairSuite:
                 params={"function": name},
                 version=problems.version(),
             )
-            for seed in range(first, first + per_template)
+            for seed in seeds(SUITE, split, per_template, offset)
             for name in self._functions
         )
 
@@ -112,11 +104,7 @@ class CodeRepairEnvironment:
         """Show the broken function. Raises `EnvironmentFault` for a task of another suite or version."""
         if self._closed:
             raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
-        if task.suite != SUITE or task.version != problems.version():
-            raise EnvironmentFault(
-                f"{task.id} is a task of {task.suite} version {task.version!r}, not of {SUITE} {problems.version()!r}",
-                "make the panel anew with this version",
-            )
+        checked_task(task, SUITE, problems.version())
         problem = _problem_of(task)
         self._episode = _Episode(task, problem, problem.broken)
         return _observe(self._episode, "")

@@ -9,15 +9,16 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from wisen.core.errors import EnvironmentFault, SettingsError
+from wisen.core.errors import EnvironmentFault
 from wisen.core.records import Action, Observation, Split, StepResult, SuiteCard, Task, ToolCall, ToolSpec
 from wisen.environments.code import write_problem as problems
 from wisen.environments.code.levels import checked_level
 from wisen.environments.code.moves import Impossible
-from wisen.environments.code.problem import FIRST_SEED, RANGE, Case
+from wisen.environments.code.problem import Case, chosen_functions
 from wisen.environments.code.sandbox import Box, Limits, Sandbox
 from wisen.environments.code.trial import run_code, told, try_module
 from wisen.environments.code.write_problem import WriteProblem
+from wisen.environments.tasks import checked_task, seeds
 
 SUITE = "code-write"
 MOST_CHARACTERS = 20_000
@@ -86,11 +87,8 @@ class CodeWriteSuite:
     name = SUITE
 
     def __init__(self, functions: Sequence[str] = (), least: str = "landlock") -> None:
-        known = problems.functions()
-        if isinstance(functions, str) or (unknown := [name for name in functions if name not in known]):
-            wrong = functions if isinstance(functions, str) else ", ".join(unknown)
-            raise SettingsError(f"{SUITE}: unknown functions: {wrong}", f"a list of some of {', '.join(known)}")
-        self._functions, self._sandbox = tuple(functions) or known, Sandbox(least=checked_level(least))
+        self._functions = chosen_functions(SUITE, functions)
+        self._sandbox = Sandbox(least=checked_level(least))
 
     def card(self) -> SuiteCard:
         return SuiteCard(
@@ -103,12 +101,6 @@ class CodeWriteSuite:
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
         """`per_template` tasks on each function, in the form (`alone`, `given`, `two-files`) that the seed picks."""
-        if per_template < 0 or offset < 0 or offset + per_template > RANGE:
-            raise SettingsError(
-                f"{SUITE}: tasks {offset} to {offset + per_template} are outside the split's seeds",
-                f"a split has {RANGE:,} seeds, from 0",
-            )
-        first = FIRST_SEED[split] + offset
         return tuple(
             Task(
                 id=f"{SUITE}/{name}/{seed}",
@@ -121,7 +113,7 @@ class CodeWriteSuite:
                 params={"function": name},
                 version=problems.version(),
             )
-            for seed in range(first, first + per_template)
+            for seed in seeds(SUITE, split, per_template, offset)
             for name in self._functions
         )
 
@@ -160,11 +152,7 @@ class CodeWriteEnvironment:
         """Show what is asked for. Raises `EnvironmentFault` for a task of another suite or version."""
         if self._closed:
             raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
-        if task.suite != SUITE or task.version != problems.version():
-            raise EnvironmentFault(
-                f"{task.id} is a task of {task.suite} version {task.version!r}, not of {SUITE} {problems.version()!r}",
-                "make the panel anew with this version",
-            )
+        checked_task(task, SUITE, problems.version())
         problem = _problem_of(task)
         await self._end()
         self._episode = _Episode(task, problem, await asyncio.to_thread(Box))

@@ -20,7 +20,8 @@ from wisen.core.records import Record, Split
 from wisen.environments.code import library, problem
 from wisen.environments.code.library import LIBRARY, Entry
 from wisen.environments.code.mutate import plain_source
-from wisen.environments.code.problem import Case, cases_of, split_of
+from wisen.environments.code.problem import Case, cases_of
+from wisen.environments.tasks import split_of
 
 FORMS = ("alone", "given", "two-files")
 _POOL, _VISIBLE, _TRIES = 30, 4, 2_000

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from wisen.core.errors import EnvironmentFault, SettingsError
 from wisen.core.records import JSON, Action, Observation, Split, StepResult, SuiteCard, Task
 from wisen.environments.plugs.threads import OwnThread
+from wisen.environments.tasks import FIRST_SEED
 from wisen.environments.tool.calls import shortened
 
 if TYPE_CHECKING:
     import gymnasium
 
 SUITE = "gymnasium"
-FIRST_SEED = {Split.LEARN: 0, Split.GATE: 1_000_000, Split.REPORT: 2_000_000}
 MOST_SHOWN = 20_000  # characters of an observation
 _COLOUR = re.compile(r"\x1b\[[0-9;]+m(.*?)\x1b\[0m", re.DOTALL)
 _LISTS = (

@@ -16,11 +16,11 @@ from wisen.environments.plugs import openenv_wire as wire
 from wisen.environments.plugs.listed import chosen, deal, sizes
 from wisen.environments.plugs.openenv_dialects import Dialect, dialect, read_tools, speaks_mcp
 from wisen.environments.plugs.openenv_socket import Refused, Session, is_here
+from wisen.environments.tasks import FIRST_SEED
 from wisen.environments.tool.calls import BadCall, shortened
 
 SUITE = "openenv"
 TOKEN = "WISEN_TOKEN"
-FIRST_SEED = {Split.LEARN: 0, Split.GATE: 1_000_000, Split.REPORT: 2_000_000}
 _KINDS = {"train": Split.LEARN, "validation": Split.GATE, "test": Split.REPORT}
 MOST_NOTED = 2_000  # characters of a note
 _REFUSALS = 3  # one after another: then it is the environment that is broken, not the action

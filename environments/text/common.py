@@ -1,4 +1,4 @@
-"""What the text suites share: seeds of the splits, the note for what cannot be done, extras, the cache's folder."""
+"""What the text suites share: options, the note for what cannot be done, extras, the cache's folder."""
 
 import difflib
 import os
@@ -8,23 +8,10 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from wisen.core.errors import EnvironmentFault, SettingsError
-from wisen.core.records import Action, Split, Task
+from wisen.core.errors import SettingsError
+from wisen.core.records import Action
 
-SEEDS = 1_000_000  # of each split
-FIRST_SEED = {Split.LEARN: 0, Split.GATE: SEEDS, Split.REPORT: 2 * SEEDS}
 LONGEST_ACTION = 500  # characters that a note repeats, and that are compared with the actions
-
-
-def seeds(suite: str, split: Split, count: int, offset: int) -> range:
-    """Of `count` tasks from `offset` in the split's own range. Raises `SettingsError` outside of it."""
-    if count < 0 or offset < 0 or offset + count > SEEDS:
-        raise SettingsError(
-            f"{suite}: tasks {offset} to {offset + count} are outside the split's seeds",
-            f"a split has {SEEDS:,} seeds, from 0",
-        )
-    first = FIRST_SEED[split] + offset
-    return range(first, first + count)
 
 
 def chosen(suite: str, what: str, named: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
@@ -51,15 +38,6 @@ def cache_folder(name: str) -> Path:
     else:
         base = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
     return base / "wisen" / name
-
-
-def checked_task(task: Task, suite: str, version: str) -> None:
-    """Raises `EnvironmentFault` for a task of another suite or version."""
-    if task.suite != suite or task.version != version:
-        raise EnvironmentFault(
-            f"{task.id} is a task of {task.suite} version {task.version!r}, not of {suite} {version!r}",
-            "make the panel anew with this version",
-        )
 
 
 def command_of(action: Action) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from wisen.core.errors import EnvironmentFault, SettingsError
 from wisen.core.records import Action, Observation, Split, StepResult, Task
+from wisen.environments.tasks import checked_task, seeds
 from wisen.environments.text import house as houses
-from wisen.environments.text.common import checked_task, chosen, command_of, refusal, seeds
+from wisen.environments.text.common import chosen, command_of, refusal
 from wisen.environments.text.house import ERRANDS, TOOL, House
 
 SUITE = "household"

@@ -10,7 +10,8 @@ from typing import Any
 
 from wisen.core.errors import EnvironmentFault, SettingsError
 from wisen.core.records import JSON, Action, Observation, Split, StepResult, Task, ToolSpec
-from wisen.environments.text.common import checked_task, chosen, extra_version, seeds
+from wisen.environments.tasks import checked_task, seeds
+from wisen.environments.text.common import chosen, extra_version
 
 SUITE = "reasoning-gym"
 CODE = "1"  # of the tasks as made here

@@ -8,14 +8,8 @@ from pathlib import Path
 
 from wisen.core.errors import EnvironmentFault, SettingsError
 from wisen.core.records import JSON, Action, Observation, Split, StepResult, Task, ToolSpec
-from wisen.environments.text.common import (
-    LONGEST_ACTION,
-    checked_task,
-    chosen,
-    command_of,
-    extra_version,
-    refusal,
-)
+from wisen.environments.tasks import checked_task
+from wisen.environments.text.common import LONGEST_ACTION, chosen, command_of, extra_version, refusal
 from wisen.environments.text.experiments import EXPERIMENTS
 from wisen.environments.text.laboratory import Laboratory
 

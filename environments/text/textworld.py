@@ -5,15 +5,8 @@ from pathlib import Path
 
 from wisen.core.errors import EnvironmentFault, SettingsError
 from wisen.core.records import JSON, Action, Observation, Split, StepResult, Task
-from wisen.environments.text.common import (
-    cache_folder,
-    checked_task,
-    chosen,
-    command_of,
-    extra_version,
-    refusal,
-    seeds,
-)
+from wisen.environments.tasks import checked_task, seeds
+from wisen.environments.text.common import cache_folder, chosen, command_of, extra_version, refusal
 from wisen.environments.text.cooking import LEVELS, PLAIN, CookingGame, game_file
 
 SUITE = "textworld"

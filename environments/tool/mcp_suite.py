@@ -5,14 +5,13 @@ from pathlib import Path
 
 from wisen.core.errors import SettingsError
 from wisen.core.records import Action, Observation, Split, Task, ToolCall
+from wisen.environments.tasks import FIRST_SEED, seeds
 from wisen.environments.tool.folders import EpisodeFolders
 from wisen.environments.tool.mcp import FINISH, McpEnvironment
 from wisen.environments.tool.mcp_scenario import FolderScenario, Scenario, scratch_prepared
 
 SUITE = "mcp"
 EXAMPLES = Path(__file__).parent / "examples"
-_RANGE = 1_000_000  # seeds of each split
-_FIRST_SEED = {Split.LEARN: 0, Split.GATE: _RANGE, Split.REPORT: 2 * _RANGE}
 
 
 class McpSuite:
@@ -49,14 +48,11 @@ class McpSuite:
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
         """`per_template` tasks of each scenario that seeds vary; one that they do not vary is one task, in its own
         split."""
-        if per_template < 0 or offset < 0 or offset + per_template > _RANGE:
-            raise SettingsError(f"{SUITE}: a split has {_RANGE:,} seeds, from 0")
-        first = _FIRST_SEED[split]
         return tuple(
-            self._task(split, scenario, first + number)
-            for number in range(offset, offset + per_template)
+            self._task(split, scenario, seed)
+            for seed in seeds(SUITE, split, per_template, offset)
             for scenario in self._scenarios.values()
-            if scenario.split is None or (number == 0 and scenario.split is split)
+            if scenario.split is None or (scenario.split is split and seed == FIRST_SEED[split])
         )
 
     def _task(self, split: Split, scenario: Scenario, seed: int) -> Task:

@@ -6,15 +6,13 @@ from pathlib import Path
 
 from wisen.core.errors import SettingsError
 from wisen.core.records import Split, SuiteCard, Task
+from wisen.environments.tasks import FIRST_SEED
 from wisen.environments.web.browser import SharedBrowser
 from wisen.environments.web.families import DEFAULT_FAMILIES, TEXT, WIDE, text_families
 from wisen.environments.web.marks import TIMERS_SCRIPT
 from wisen.environments.web.miniwob import HIDE_SCRIPT, MiniWobEnvironment
 from wisen.environments.web.page import HANDLERS_SCRIPT
 from wisen.environments.web.server import PageServer
-
-# Seeds of the three splits never meet: a million apart.
-SEED_RANGES = {Split.LEARN: 0, Split.GATE: 1_000_000, Split.REPORT: 2_000_000}
 
 
 class MiniWobSuite:
@@ -44,7 +42,7 @@ class MiniWobSuite:
         self._server = PageServer(self._root)
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
-        first = SEED_RANGES[split] + offset
+        first = FIRST_SEED[split] + offset
         return tuple(
             Task(
                 id=f"miniwob/{family}/{seed}",

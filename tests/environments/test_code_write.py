@@ -14,6 +14,7 @@ from wisen.environments.code.levels import landlock_level
 from wisen.environments.code.sandbox import Sandbox
 from wisen.environments.code.write import CodeWriteEnvironment, CodeWriteOracle, CodeWriteSuite
 from wisen.environments.code.write_problem import FORMS, functions, make_problem
+from wisen.environments.tasks import FIRST_SEED
 
 
 def call(tool: str, **arguments: object) -> Action:
@@ -45,7 +46,7 @@ def test_no_two_panels_of_code_repair_show_the_same_broken_function() -> None:
     for name in repairs.functions():
         broken = {
             split: {repairs._break(name, first + seed).mutation.lines for seed in range(6)}
-            for split, first in repairs.FIRST_SEED.items()
+            for split, first in FIRST_SEED.items()
         }
         for split, texts in broken.items():
             assert texts and not any(texts & other for key, other in broken.items() if key is not split)

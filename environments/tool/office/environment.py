@@ -5,6 +5,7 @@ from pathlib import Path
 
 from wisen.core.errors import EnvironmentFault
 from wisen.core.records import Action, Observation, StepResult, Task, ToolCall
+from wisen.environments.tasks import checked_task, not_ours
 from wisen.environments.tool.calls import BadCall, Toolbox, shortened
 from wisen.environments.tool.office.checkers import judged, remark
 from wisen.environments.tool.office.desk import Desk
@@ -39,11 +40,9 @@ def job_for(task: Task) -> tuple[Job, Desk]:
     """The task's job, and the desk it is done at. Raises `EnvironmentFault` for a task that is not of this suite."""
     template = TEMPLATES.get(str(task.params.get("template", "")))
     house = task.params.get("organisation")
-    if task.suite != SUITE or task.version != VERSION or template is None or not isinstance(house, int):
-        raise EnvironmentFault(
-            f"{task.id} is a task of {task.suite} version {task.version!r}, not of {SUITE} {VERSION!r}",
-            "make the panel anew with this version",
-        )
+    checked_task(task, SUITE, VERSION)
+    if template is None or not isinstance(house, int):
+        raise not_ours(task, SUITE, VERSION)
     desk = Desk(organisation(house), ways_of(house, bool(task.params.get("conventions", True))))
     return job_of(template, house, task.seed), desk
 

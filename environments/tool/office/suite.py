@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 from wisen.core.errors import SettingsError
 from wisen.core.records import Split, Task
+from wisen.environments.tasks import seeds
 from wisen.environments.tool.office.environment import SUITE, VERSION, OfficeEnvironment
 from wisen.environments.tool.office.oracle import OfficeOracle
 from wisen.environments.tool.office.organisation import organisation
 from wisen.environments.tool.office.templates import TEMPLATES
 
-_RANGE = 1_000_000  # seeds of each split
-_FIRST_SEED = {Split.LEARN: 0, Split.GATE: _RANGE, Split.REPORT: 2 * _RANGE}
 _LEVELS = (1, 2, 3, 4)
 
 
@@ -48,15 +47,9 @@ class OfficeSuite:
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
         """`per_template` tasks of each template in each organisation. The two together are the task's `template_id`:
         the same errand is done in another way elsewhere."""
-        if per_template < 0 or offset < 0 or offset + per_template > _RANGE:
-            raise SettingsError(
-                f"{SUITE}: tasks {offset} to {offset + per_template} are outside the split's seeds",
-                f"a split has {_RANGE:,} seeds, from 0",
-            )
-        first = _FIRST_SEED[split] + offset
         return tuple(
             self._task(split, house, name, seed)
-            for seed in range(first, first + per_template)
+            for seed in seeds(SUITE, split, per_template, offset)
             for house in self._organisations
             for name in self._templates
         )
