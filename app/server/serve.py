@@ -1,17 +1,13 @@
 """Listening: the address, the token, and an end in good order."""
 
-import asyncio
 import ipaddress
 import secrets
 import socket
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
-from typing import Any
 
 from wisen.core.errors import SettingsError
+from wisen.core.listening import listen
 from wisen.models.generation import TextModel
-
-GRACE = 3  # seconds that answers in progress have when the server is stopped
 
 
 def is_loopback(host: str) -> bool:
@@ -64,36 +60,11 @@ async def serve(
     models: Mapping[str, TextModel], listener: socket.socket, token: str, *, on_ready: Callable[[], None] = lambda: None
 ) -> None:
     """Serve until cancelled, then end what is in progress, close the models, and pass the cancellation on."""
-    import uvicorn
-
     from wisen.app.server.routes import create_app
 
-    class Quiet(uvicorn.Server):
-        def capture_signals(self) -> Any:
-            return nullcontext()  # who called decides what a signal means
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            on_ready()
-
-    config = uvicorn.Config(
-        create_app(models, token),
-        http="h11",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=60,
-        timeout_graceful_shutdown=GRACE,
-    )
-    server = Quiet(config)
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        await asyncio.shield(running)
-    finally:
-        server.should_exit = True
-        # Closing the models first ends every answer in progress, so that there is nothing to wait for.
+    async def close() -> None:  # it ends every answer in progress, so that there is nothing to wait for
         for model in set(models.values()):
             await model.close()
-        await running
+
+    app = create_app(models, token)
+    await listen(app, listener, on_ready=on_ready, ending=close, http="h11", ws="none", timeout_keep_alive=60)

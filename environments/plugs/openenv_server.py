@@ -4,12 +4,11 @@ Every session has an environment of its own. `reset` takes `split` and `index`, 
 names them, or only a `seed`; with nothing given the learning tasks follow one another.
 """
 
-import asyncio
 import logging
 import secrets
 import socket
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import Any
 
 from starlette.applications import Starlette
@@ -21,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from wisen.core.errors import WisenError
+from wisen.core.listening import listen
 from wisen.core.protocols import Described, Environment, Suite
 from wisen.core.records import JSON, Observation, Split, StepResult, Task
 from wisen.environments.plugs import openenv_wire as wire
@@ -29,7 +29,6 @@ from wisen.environments.plugs.spoken import task_of_seed
 
 KIND_OF_SPLIT = {Split.LEARN: "train", Split.GATE: "validation", Split.REPORT: "test"}
 MAX_MESSAGE = 16 * 2**20  # bytes
-GRACE = 3  # seconds that what is in progress has when the server is stopped
 log = logging.getLogger(__name__)
 
 
@@ -319,35 +318,15 @@ async def serve(
     suite: Suite, listener: socket.socket, *, on_ready: Callable[[], None] = lambda: None, **options: Any
 ) -> None:
     """Start the suite and serve it until cancelled, then stop it. `options` are those of `create_app`."""
-    import uvicorn
-
-    class Quiet(uvicorn.Server):
-        def capture_signals(self) -> Any:
-            return nullcontext()  # who called decides what a signal means
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            on_ready()
-
-    config = uvicorn.Config(
-        create_app(suite, **options),
-        ws="websockets-sansio",
-        ws_max_size=MAX_MESSAGE,
-        ws_per_message_deflate=False,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE,
-    )
-    server = Quiet(config)
     try:
         await suite.start()
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            await asyncio.shield(running)
-        finally:
-            server.should_exit = True
-            await running
+        await listen(
+            create_app(suite, **options),
+            listener,
+            on_ready=on_ready,
+            ws="websockets-sansio",
+            ws_max_size=MAX_MESSAGE,
+            ws_per_message_deflate=False,
+        )
     finally:
         await suite.stop()
