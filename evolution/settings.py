@@ -74,6 +74,11 @@ class RemoteSettings(Record):
     leave_out: tuple[Literal["temperature", "seed"], ...] = ("seed",)
 
 
+def is_remote(model: str) -> bool:
+    """Whether a name is that of a remote model, PROVIDER/NAME."""
+    return "/" in model
+
+
 class BenchSettings(Settings):
     """What any run needs: where to act, how many at a time, within which limits, with which seed.
 
@@ -143,7 +148,7 @@ class EvolveSettings(BenchSettings):
     def _possible(self) -> Self:
         if not self.remote_model:
             return self
-        if "/" not in self.model:
+        if not is_remote(self.model):
             raise SettingsError(
                 f"evolve cannot start from {self.model!r}",
                 "leave --model out for the built-in backbone, or PROVIDER/NAME",

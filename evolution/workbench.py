@@ -33,7 +33,7 @@ from wisen.core.records import (
 )
 from wisen.core.workspace import Workspace
 from wisen.environments import registry
-from wisen.evolution.settings import BenchSettings, EvolveSettings
+from wisen.evolution.settings import BenchSettings, EvolveSettings, is_remote
 from wisen.memory.bank import Bank
 from wisen.memory.distillers import make_distiller
 from wisen.memory.index import ChromaIndex
@@ -116,7 +116,7 @@ class Workbench(Generic[S]):
             from wisen.models.engine import LocalEngine
 
             return LocalEngine(self.workspace.weights / name, name=name, threads=self.settings.threads)
-        if "/" in name:
+        if is_remote(name):
             from wisen.models.remote import LiteLLMModel
 
             return LiteLLMModel(name, **self.settings.remote.model_dump())
@@ -189,7 +189,7 @@ class Workbench(Generic[S]):
             if not self._started:
                 await self.suite.start()
                 self._started = True
-        if "/" in release.model:
+        if is_remote(release.model):
             from wisen.models.remote import load_litellm
 
             await asyncio.to_thread(load_litellm)  # seconds, as for the embedder below

@@ -2,7 +2,6 @@
 and a Chroma server that stop in the middle it comes to what it comes to in a folder, undisturbed."""
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,13 +24,6 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     made.close()
 
 
-def await_line(host: Host, text: str, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while text not in host.said():
-        assert time.monotonic() < deadline, f"{text!r} was not said in {seconds} s:\n{host.said()}"
-        time.sleep(0.01)
-
-
 def test_the_loop_on_servers_that_stop_comes_to_the_same_as_in_a_folder(
     host: Host,
     postgres_server: PostgreSQL,
@@ -48,7 +40,7 @@ def test_the_loop_on_servers_that_stop_comes_to_the_same_as_in_a_folder(
 
         def stopped(server: PostgreSQL | Chroma, line: str, reason: str) -> None:
             host.begin(served, cycles=1, env=servers)
-            await_line(host, line)
+            host.await_line(line)
             server.stop()
             server.start()
             assert host.code() == 2, host.said()
@@ -64,7 +56,7 @@ def test_the_loop_on_servers_that_stop_comes_to_the_same_as_in_a_folder(
         host.begin(served, cycles=1, env=servers)
         for name, value in servers.items():
             monkeypatch.setenv(name, value)
-        await_line(host, "going on with run")
+        host.await_line("going on with run")
         with pytest.raises(StoreError, match="another wisen process"):
             Workspace(tmp_path / "elsewhere").open_store()
         with readable(served) as store:  # as `wisen memory list` does, beside the run

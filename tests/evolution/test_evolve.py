@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,13 +69,6 @@ def test_the_seed_decides_and_the_number_of_workers_does_not(
     assert all(other.weights[name] != undisturbed[1].weights[name] for name in other.weights)
 
 
-def await_line(host: Host, text: str, seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while text not in host.said():
-        assert time.monotonic() < deadline, f"{text!r} was not said in {seconds} s:\n{host.said()}"
-        time.sleep(0.01)
-
-
 def test_a_run_that_is_killed_and_stopped_again_and_again_comes_to_the_same(
     host: Host, undisturbed: tuple[Path, Result], tmp_path: Path
 ) -> None:
@@ -88,7 +80,7 @@ def test_a_run_that_is_killed_and_stopped_again_and_again_comes_to_the_same(
 
     def stopped_at(line: str, number: signal.Signals) -> None:
         pid = host.begin(tmp_path)
-        await_line(host, line)
+        host.await_line(line)
         os.kill(pid, number)
         assert host.code() == 128 + number, host.said()
         assert "goes on from there" in host.said() and "Traceback" not in host.said()

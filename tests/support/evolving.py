@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -66,6 +67,13 @@ class Host:
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         return int(self._reply()["pid"])
+
+    def await_line(self, text: str, seconds: float = 120) -> None:
+        """Wait until the command has said it."""
+        deadline = time.monotonic() + seconds
+        while text not in self.said():
+            assert time.monotonic() < deadline, f"{text!r} was not said in {seconds} s:\n{self.said()}"
+            time.sleep(0.01)
 
     def code(self) -> int:
         """Wait for the command's end, and for that of all it started. Killed by signal n: -n."""
