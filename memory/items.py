@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from wisen.core.ids import content_id
 from wisen.core.records import Author, ItemKind, MemoryItem, Scope, Trust
 
+RECORDERS = frozenset({"extractive"})  # distillers that quote instead of writing
+
 
 def normalised(text: str) -> str:
     """The text with its Unicode forms unified (NFKC) and every run of white space made one space."""
@@ -54,6 +56,12 @@ def make_item(
         trust=trust,
         parent_id=parent_id,
     )
+
+
+def is_recording(item: MemoryItem) -> bool:
+    """Whether it tells what was done at one task, in that task's own words, rather than a lesson in words of its
+    own."""
+    return item.author.distiller in RECORDERS
 
 
 def union(*parts: Iterable[str]) -> tuple[str, ...]:

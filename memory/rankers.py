@@ -19,7 +19,7 @@ class Similarity:
 
 class RandomOrder:
     """The control: an order that depends on the seed alone. For a control over the whole bank, let recall take all
-    items as candidates and set its similarity floor to -1."""
+    items as candidates and set its similarity floors to -1."""
 
     @property
     def name(self) -> str:

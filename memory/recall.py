@@ -25,6 +25,7 @@ from wisen.core.records import (
     Task,
 )
 from wisen.memory.bank import Snapshot
+from wisen.memory.items import is_recording
 from wisen.memory.rankers import Similarity
 
 LeakageGuard = Callable[[MemoryItem, Task], bool]
@@ -40,17 +41,22 @@ class Index(Protocol):
 
 class RecallSettings(Record):
     """k: places for items. candidates: how many nearest items the ranker sees. floor: least cosine similarity to be
-    one. max_tokens: budget for all shown items together (about four characters a token). In collection an episode has
-    memory with probability `arm_propensity`; then each of the first k is shown with probability `propensity`, or
-    `active_propensity` once its worth is decided."""
+    one; recording_floor: that of a recording, whose words are those of its own task, so that a lesser likeness means
+    another task. max_tokens: budget for all shown items together (about four characters a token). In collection an
+    episode has memory with probability `arm_propensity`; then each of the first k is shown with probability
+    `propensity`, or `active_propensity` once its worth is decided."""
 
     k: int = Field(1, ge=1)
     candidates: int = Field(20, ge=1)
     floor: float = Field(0.2, ge=-1, le=1)
+    recording_floor: float = Field(0.5, ge=-1, le=1)
     max_tokens: int = Field(400, ge=1)
     arm_propensity: float = Field(0.8, gt=0, le=1)
     propensity: float = Field(0.5, gt=0, le=1)
     active_propensity: float = Field(0.9, gt=0, le=1)
+
+    def floor_of(self, item: MemoryItem) -> float:
+        return self.recording_floor if is_recording(item) else self.floor
 
 
 class Recalled(Record):
@@ -131,7 +137,8 @@ async def recall(
         in_scope = [item for item in recallable if applies(item.scope, task, observation)]
         eligible = [item for item in in_scope if not (same_task(item, task) or leaks(item, task))]
         near = await index.query(query, [item.id for item in eligible], settings.candidates) if eligible else []
-        above = [(snapshot.items[key], score) for key, score in near if score >= settings.floor]
+        found = [(snapshot.items[key], score) for key, score in near]
+        above = [(item, score) for item, score in found if score >= settings.floor_of(item)]
         order = ranker.rank(
             [item for item, _ in above], [score for _, score in above], seed=_seed(request, "ranker", ranker.name)
         )

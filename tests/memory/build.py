@@ -40,13 +40,14 @@ def item(
     scope: Scope | None = None,
     trust: Trust = Trust.ENVIRONMENT,
     title: str = "Buttons",
+    author: Author = AUTHOR,
 ) -> MemoryItem:
     return make_item(
         kind=kind,
         title=title,
         when_to_use=when,
         content=what,
-        author=AUTHOR,
+        author=author,
         evidence=evidence,
         source_tasks=tasks,
         scope=scope,

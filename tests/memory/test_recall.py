@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from tests.memory.build import ACTIONS, item, observation, request, task
+from wisen.core.records import Author, MemoryItem, MemoryMode, Observation, Scope, ToolSpec
 from wisen.core.records import ItemStatus as Status
-from wisen.core.records import MemoryItem, MemoryMode, Observation, Scope, ToolSpec
 from wisen.memory.bank import Bank, Snapshot
 from wisen.memory.index import ChromaIndex
 from wisen.memory.rankers import RandomOrder
@@ -161,6 +161,15 @@ async def test_floor_and_budget_may_leave_nothing() -> None:
     assert got.recall.shown == (long[1].id,)
     tighter = RecallSettings(max_tokens=5)
     assert (await recall(request(), observation(), snapshot(*long), Fixed(long), settings=tighter)).items == ()
+
+
+async def test_a_recording_must_be_nearer_than_a_lesson() -> None:
+    """At one likeness, advice in words of its own is recalled and a recording of another task's actions is not."""
+    lesson, recording = item("Lesson."), item("Recording.", author=Author(distiller="extractive"))
+    index = Fixed([recording, lesson], [0.49, 0.3])
+    assert (await recall(request(), observation(), snapshot(recording, lesson), index)).items == (lesson,)
+    near = Fixed([recording, lesson], [0.51, 0.3])
+    assert (await recall(request(), observation(), snapshot(recording, lesson), near)).items == (recording,)
 
 
 async def test_the_budget_is_settled_before_the_draws() -> None:
