@@ -3,28 +3,33 @@
     python benchmarks/demo.py --seeds 0 1 2 --out .wisen-benchmark
 
 For each seed: the run as users get it, on report seeds of its own, and the control, which is the same cycles with the
-outcomes of the collected episodes permuted, so that there is nothing to learn. Prints a table, and writes
-`demo.json` and `demo.md` to the output folder. A run that was stopped goes on where it stood. On two cores a seed takes
-about a quarter of an hour.
+outcomes of the collected episodes permuted, so that success teaches nothing (what episodes look like still may). Each
+release that the control promotes is put to the proof on fresh tasks beside the one it took over from. Prints a table,
+and writes `demo.json` and `demo.md` to the output folder. A run that was stopped goes on where it stood. On two cores a
+seed takes about a quarter of an hour.
 """
 
 import argparse
+import asyncio
 import json
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from wisen.core.records import GateAnswer, Interval, Phase, RunReport
+from wisen.core.records import ArmResult, GateAnswer, Interval, Phase, RunReport
 from wisen.core.statistics import paired_bootstrap, wilson
 from wisen.core.store import Store
 from wisen.core.workspace import Workspace
+from wisen.evolution.play import play
+from wisen.evolution.settings import RunSettings
 
 ARMS = ("random", "untrained", "untrained-memory", "trained", "release")
 CONTROL = "control"
 # The control is there for its gates: whether it promotes what cannot have learned anything. Its report panel is short.
 KINDS: dict[str, Sequence[str]] = {"main": (), CONTROL: ('collect.rewards="shuffled"', "report.per_template=1")}
 REPORT_SEEDS = 1_000  # each seed's report tasks start this much further on
+PROOF = {"per_template": 30, "offset": 100_000}  # report tasks that no run has
 
 
 def main() -> None:
@@ -68,6 +73,21 @@ def outcomes(folder: Path, report: RunReport, arm: str) -> dict[str, bool]:
     return {one.task.id: one.success is True for one in played if one.arm == arm}
 
 
+def proofs(folder: Path, seed: int, report: RunReport) -> list[tuple[ArmResult, ArmResult]]:
+    """For each promotion of a run, the release promoted and the one before it, on fresh tasks."""
+    with Store.open(Workspace(folder).store_url) as store:
+        names = {one.id: one.name for one in store.releases()}
+    found = []
+    for gate in report.gates:
+        if gate.answer is GateAnswer.PROMOTE:
+            new, old = (
+                asyncio.run(play(RunSettings(seed=seed, model=names[key], memory=False, **PROOF), Workspace(folder)))
+                for key in (gate.candidate_id, gate.incumbent_id)
+            )
+            found.append((new, old))
+    return found
+
+
 def summary(out: Path, reports: dict[int, dict[str, RunReport]]) -> tuple[list[str], dict[str, object]]:
     """(lines of Markdown, the same as JSON)."""
     solved: dict[str, list[bool]] = {arm: [] for arm in ARMS}
@@ -109,14 +129,27 @@ def summary(out: Path, reports: dict[int, dict[str, RunReport]]) -> tuple[list[s
     }
     gates = {kind: sum(len(kinds[kind].gates) for kinds in reports.values()) for kind in ("main", CONTROL)}
     seconds = [round(kinds["main"].seconds) for kinds in reports.values()]
+    proved = [
+        pair for seed, kinds in reports.items() for pair in proofs(out / f"seed-{seed}-{CONTROL}", seed, kinds[CONTROL])
+    ]
     record |= {"promotions": promotions, "gates": gates, "seconds": seconds}
+    record["control_proofs"] = [[arm.model_dump() for arm in pair] for pair in proved]
     lines += [
         "",
         f"{len(reports)} seeds, {len(solved['release'])} report tasks in all. Intervals resample tasks, not seeds. "
         f"Promotions: {sum(promotions['main'])} of {gates['main']} gates; with shuffled rewards: "
         f"{sum(promotions[CONTROL])} of {gates[CONTROL]}. Seconds per run: {', '.join(map(str, seconds))}.",
+        *(
+            f"The control's {new.name} on {new.tasks} fresh tasks, without memory: {_told(new.success)}; "
+            f"{old.name} before it: {_told(old.success)}."
+            for new, old in proved
+        ),
     ]
     return lines, record
+
+
+def _told(interval: Interval) -> str:
+    return f"{100 * interval.mean:.0f} % [{100 * interval.low:.0f}, {100 * interval.high:.0f}]"
 
 
 def _share(interval: Interval) -> str:
