@@ -17,6 +17,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
 from wisen.agent.policy import decide
+from wisen.core.prompts import history_line
 from wisen.core.protocols import Distiller, Environment, Judgement, Model
 from wisen.core.records import (
     Action,
@@ -158,8 +159,7 @@ def without_effect(steps: Sequence[Step], observation: Observation) -> frozenset
 
 def line(taken: Step) -> str:
     """A step as one line of history."""
-    note = taken.result.info.get("note", "")
-    return f"{taken.action} ({note})" if note else str(taken.action)
+    return history_line(str(taken.action), taken.result.info.get("note", ""))
 
 
 @cache

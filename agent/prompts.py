@@ -4,12 +4,21 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from wisen.core.ids import content_id
+from wisen.core.prompts import COMPACT_LINE, COMPACT_LINES, HISTORY_LENGTH, compact
 from wisen.core.records import MemoryItem, Message, Observation, Role, Span, SpanKind
 
+__all__ = [
+    "COMPACT_LINE",
+    "COMPACT_LINES",
+    "HISTORY_LENGTH",
+    "Style",
+    "advice",
+    "compact",
+    "harness_version",
+    "instruct",
+]
+
 PROMPT_VERSION = "1"
-HISTORY_LENGTH = 8
-COMPACT_LINES = 24
-COMPACT_LINE = 64
 
 SYSTEM = """\
 You act in an environment, one action at a time, until the task is done.
@@ -29,15 +38,6 @@ MEMORY_NOTE = (
 class Style(StrEnum):
     COMPACT = "compact"
     INSTRUCT = "instruct"
-
-
-def compact(observation: Observation, history: Sequence[str], items: Sequence[MemoryItem]) -> tuple[Message, ...]:
-    """Memory, page, what was done, and the task last, next to the act that answers it."""
-    spans = [Span(kind=SpanKind.MEMORY, text=f"{item.when_to_use}\n{item.content}", item_id=item.id) for item in items]
-    spans.append(Span(kind=SpanKind.OBSERVATION, text=_shortened(observation.text)))
-    spans.append(Span(kind=SpanKind.HISTORY, text="\n".join(history[-HISTORY_LENGTH:])))
-    spans.append(Span(kind=SpanKind.TASK, text=observation.instruction))
-    return (Message(role=Role.USER, spans=tuple(spans)),)
 
 
 def instruct(
@@ -71,8 +71,3 @@ def harness_version(**limits: int | float) -> str:
     return content_id(
         "harness", PROMPT_VERSION, SYSTEM, WITH_TOOLS, WITH_OPTIONS, IN_WORDS, MEMORY_NOTE, COMPACT_LINE, limits
     )
-
-
-def _shortened(text: str) -> str:
-    lines = text.splitlines()[:COMPACT_LINES]
-    return "\n".join(line if len(line) <= COMPACT_LINE else line[: COMPACT_LINE - 1] + "…" for line in lines)

@@ -12,13 +12,18 @@ from typing import Any
 
 from wisen.core.errors import SettingsError
 from wisen.core.protocols import Suite
+from wisen.core.records import SuiteCard
 
 GROUP = "wisen.suites"
 ISOLATED = "isolated:"
-# They hold global state, or a Java machine, or may think for ever.
-_ALWAYS_ISOLATED = frozenset({"reasoning-gym", "scienceworld", "textworld"})
+# They hold global state, or a Java machine, may think for ever, or bring libraries that nothing else here wants.
+_ALWAYS_ISOLATED = frozenset({"agentdojo", "reasoning-gym", "scienceworld", "textworld"})
 
 _BUILT_IN = {
+    "agentdojo": (
+        "wisen.environments.tool.agentdojo_suite:AgentDojoSuite",
+        "Errands in mail, calendar, drive, bank, travel and chat; injected texts by option (extra: security).",
+    ),
     "appworld": (
         "wisen.environments.plugs.appworld:AppWorldSuite",
         "AppWorld by its own server (needs options: urls, tasks or datasets).",
@@ -80,8 +85,20 @@ _BUILT_IN = {
         "Cooking games in houses made from seeds (extra: text).",
     ),
     "web": (
-        "wisen.environments.web.site:SiteSuite",
+        "wisen.environments.web.sites:SiteSuite",
         "Any site, by address, within the origins that a task allows (needs options: tasks).",
+    ),
+    "webarena": (
+        "wisen.environments.web.benchmarks.webarena:WebArenaSuite",
+        "WebArena's tasks on your copies of its sites, by its own rules (needs options: tasks).",
+    ),
+    "webarena-verified": (
+        "wisen.environments.web.benchmarks.webarena_verified:WebArenaVerifiedSuite",
+        "WebArena-Verified, scored by its own package (needs options: python).",
+    ),
+    "webvoyager": (
+        "wisen.environments.web.benchmarks.webvoyager:WebVoyagerSuite",
+        "WebVoyager's questions to live sites; a judge decides (needs options: tasks, day).",
     ),
 }
 
@@ -120,6 +137,13 @@ def create(name: str, **options: Any) -> Suite:
 
         return IsolatedSuite(suite, _BUILT_IN[name][0] if name in _BUILT_IN else _plugins()[name].value, options)
     return suite
+
+
+def card(name: str) -> SuiteCard | None:
+    """What a suite says of itself before its options are known; None where it says nothing. Works also where what the
+    suite needs is missing. Raises `SettingsError`."""
+    about = getattr(_load(name), "about", None)
+    return about if isinstance(about, SuiteCard) else None
 
 
 def options(name: str) -> tuple[str, dict[str, str]]:

@@ -41,9 +41,12 @@ from wisen.core.records.release import (
 )
 from wisen.core.records.report import ArmResult, CurvePoint, ItemCredit, RunInfo, RunReport, Showcase
 from wisen.core.records.task import (
+    FOR_THE_JUDGE,
     Action,
+    Acts,
     Artifact,
     Observation,
+    Snapshot,
     Split,
     StepResult,
     SuiteCard,
@@ -54,8 +57,10 @@ from wisen.core.records.task import (
 from wisen.core.records.trajectory import EpisodeEnd, Outcome, Phase, Step, Trajectory, Verdict, VerdictSource
 
 __all__ = [
+    "FOR_THE_JUDGE",
     "JSON",
     "Action",
+    "Acts",
     "Advanced",
     "ArmResult",
     "Artifact",
@@ -102,6 +107,7 @@ __all__ = [
     "SampledTokens",
     "Scope",
     "Showcase",
+    "Snapshot",
     "Span",
     "SpanKind",
     "Split",

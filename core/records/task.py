@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ConfigDict
 
 from wisen.core.records.base import JSON, Record
 
@@ -88,6 +88,11 @@ class Action(Record):
         return f"{self.tool_call.name}({arguments})"
 
 
+# In the `info` of a last step whose success only a judge can say: what success asks, such as the right answer. It is in
+# no observation.
+FOR_THE_JUDGE = "for_the_judge"
+
+
 class StepResult(Record):
     """Gymnasium's five values, named, and beside `reward` (for learning) the three that must not be mixed with it:
     `success` (for reports; None while undecided, or where only a judge can say), `cost` and `violation`."""
@@ -102,19 +107,43 @@ class StepResult(Record):
     violation: str = ""
 
 
+class Snapshot(Record):
+    """An episode at one moment: of which task, and what the environment wrote of its own state, which is of no use to
+    anyone else. It may hold what no agent may see."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    task: Task
+    state: bytes
+
+
+class Acts(StrEnum):
+    """How one acts in an environment."""
+
+    CHOICE = "choice"  # one of the texts that an observation lists
+    TEXT = "text"  # a text of one's own
+    TOOLS = "tools"  # tool calls
+
+
 class SuiteCard(Record):
     """What a suite says of itself, for people who choose one.
 
-    licence: of the data and code that its tasks are made of. sizes: how many tasks a split has; a split that is not
-    named has as many as there are seeds. reward: the range of an episode's raw reward, and what success asks of it.
-    max_steps, max_seconds: what an episode of it needs; None leaves it to the run. needs: what must be installed or
-    running.
+    licence: of the data and code that its tasks are made of. templates: how many; None where options decide. sizes: how
+    many tasks a split has; a split that is not named has as many as there are seeds. acts: the ways to act that it
+    takes. reward: the range of an episode's raw reward; success: what success asks of it. max_steps, max_seconds: what
+    an episode of it needs; None leaves it to the run. extra: of wisen's, to be installed. needs: what else must be
+    installed or running. snapshots: its environments keep and restore episodes.
     """
 
     summary: str
     licence: str = ""
+    templates: int | None = None
     sizes: dict[Split, int] = {}
+    acts: tuple[Acts, ...] = ()
     reward: str = ""
+    success: str = ""
     max_steps: int | None = None
     max_seconds: float | None = None
+    extra: str = ""
     needs: tuple[str, ...] = ()
+    snapshots: bool = False

@@ -5,8 +5,10 @@ the background. All of a context's traffic passes through here, whatever asked f
 """
 
 import asyncio
+import ipaddress
 import logging
-from collections.abc import Iterable
+import socket
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
@@ -33,8 +35,24 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{host}" + (f":{port}" if port and port != DEFAULT_PORTS[parts.scheme] else "")
 
 
+def allows(allowed: Collection[str], asked: str) -> bool:
+    """Whether an origin is one of those allowed. `https://*.example.org` stands for every host below that name, and
+    `https://*` for every host, at the usual port unless one is named."""
+    if asked in allowed:
+        return True
+    patterns = [one.split("*", 1) for one in allowed if "://*" in one]
+    return any(
+        asked.startswith(scheme) and asked.endswith(end) and bool(end or urlsplit(asked).port is None)
+        for scheme, end in patterns
+    )
+
+
 class Gate:
-    """One for each browser context. `blocked`: hosts that were asked for and refused, in order."""
+    """One for each browser context. `blocked`: hosts that were asked for and refused, in order.
+
+    A host that is allowed by a pattern is reached at public addresses only: what stands behind this machine's network
+    must be named.
+    """
 
     def __init__(self) -> None:
         self.blocked: list[str] = []
@@ -84,14 +102,15 @@ class Gate:
         parts = urlsplit(f"//{target}" if tunnel else target)
         scheme = "https" if tunnel else parts.scheme
         host, port = _address(parts.netloc, scheme)
-        if (host, port) not in self._allowed:
-            if parts.netloc not in self.blocked:
-                self.blocked.append(parts.netloc[:200])
-            writer.write(_REPLY.format("403 Forbidden", len(BLOCKED), BLOCKED).encode())
-            await writer.drain()
-            return
         try:
-            beyond, to = await asyncio.open_connection(host, port)
+            address = await self._address_of(host, port)
+            if not address:
+                if parts.netloc not in self.blocked:
+                    self.blocked.append(parts.netloc[:200])
+                writer.write(_REPLY.format("403 Forbidden", len(BLOCKED), BLOCKED).encode())
+                await writer.drain()
+                return
+            beyond, to = await asyncio.open_connection(address, port)
         except OSError as error:
             told = f"The server cannot be reached: {error.strerror or type(error).__name__}."
             writer.write(_REPLY.format("502 Bad Gateway", len(told.encode()), told).encode())
@@ -110,6 +129,21 @@ class Gate:
             await asyncio.gather(_pour(reader, to), _pour(beyond, writer))
         finally:
             to.close()
+
+    async def _address_of(self, host: str, port: int) -> str:
+        """Where to connect; empty for what is not allowed."""
+        if (host, port) in self._allowed:
+            return host
+        if any(number == port and name[:1] == "*" and host.endswith(name[1:]) for name, number in self._allowed):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = [str(one[4][0]) for one in found]
+            return addresses[0] if addresses and all(map(public, addresses)) else ""
+        return ""
+
+
+def public(address: str) -> bool:
+    """Whether an IP address is one of the internet, and not of this machine or its network."""
+    return ipaddress.ip_address(address.partition("%")[0]).is_global
 
 
 async def _pour(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:

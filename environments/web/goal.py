@@ -29,19 +29,22 @@ class Check(Record):
 
 
 class SiteGoal(Record):
-    """A task on a site. `origins`: what may be reached besides the origin of `url`. Without a check, only a judge can
-    say how it went."""
+    """A task on a site. `origins`: what may be reached besides the origin of `url`; `gate.allows` knows patterns.
+    `behind`: addresses in windows behind the first. `storage_state`: Playwright's files of cookies and local storage to
+    begin with, read at each reset. Without a check, only a judge can say how it went."""
 
     name: str
     url: str
     goal: str
     origins: tuple[str, ...] = ()
+    behind: tuple[str, ...] = ()
+    storage_state: tuple[str, ...] = ()
     check: Check | None = None
     split: Split = Split.LEARN
 
     @property
     def allowed(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(origin(url) for url in (self.url, *self.origins)))
+        return tuple(dict.fromkeys(origin(url) for url in (self.url, *self.behind, *self.origins)))
 
 
 def goal_from(table: Any) -> SiteGoal:

@@ -1,8 +1,4 @@
-"""Plays MiniWoB++ by rule, from what is shown and nothing else. For tests and benchmarks only.
-
-`MiniWobOracle.solution` says what to do next, as far as the page already tells; where it does not tell all (a folder
-that must be opened first), ask again with the next observation.
-"""
+"""Plays MiniWoB++ by rule, from what is shown and nothing else. For tests and benchmarks only."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -396,5 +392,6 @@ class MiniWobOracle:
     families = tuple(RULES)
 
     def solution(self, task: Task, observation: Observation) -> Sequence[Action]:
-        """What to do next; after that, if the episode goes on, ask again."""
-        return tuple(Action(text=text) for text in RULES[task.params["page"]](Page(observation)))
+        """What to do next, as far as the page tells; of a page that it has no rule for, nothing."""
+        rule = RULES.get(task.params["page"])
+        return tuple(Action(text=text) for text in rule(Page(observation))) if rule else ()

@@ -1,29 +1,31 @@
-"""Any site as an environment: the suite `web`.
+"""Any site as an environment: suites of them are in `sites`.
 
 A task is a start address, a goal in words, the origins that may be reached, and how its end is looked at. Observations
 list the page as `marks` reads it; actions are those of `verbs`, with `goto`, `back` and `stop`.
 """
 
 import asyncio
-import hashlib
+import json
 import logging
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from wisen.core.errors import EnvironmentFault, SettingsError
-from wisen.core.records import Action, Artifact, Observation, Split, StepResult, SuiteCard, Task
+from wisen.core.records import JSON, Action, Artifact, Observation, StepResult, Task
 from wisen.environments.web import verbs
 from wisen.environments.web.actions import PageAction
 from wisen.environments.web.browser import SharedBrowser
-from wisen.environments.web.gate import Gate, origin
-from wisen.environments.web.goal import SiteGoal, goal_from
+from wisen.environments.web.ending import Ending, Scoring, by_check
+from wisen.environments.web.gate import Gate, allows, origin
+from wisen.environments.web.goal import SiteGoal
 from wisen.environments.web.marks import lines, read_all
 from wisen.environments.web.page import Element, whole_letters
 from wisen.environments.web.tools import SITE_TOOLS, as_text
 from wisen.environments.web.trouble import explained, first_line
-from wisen.environments.web.window import HAR, LOAD_MS, Windows
+from wisen.environments.web.window import HAR, LOAD_MS, Traffic, Windows
 
 if TYPE_CHECKING:
     from playwright.async_api import Page
@@ -31,24 +33,45 @@ if TYPE_CHECKING:
 SITE_VERBS = frozenset(("goto", "back", "stop"))
 TIMEOUT_MS = 5_000
 PATIENCE = 60.0  # seconds for all that a reset or a step asks of a site
+SCORING = 180.0  # seconds to look at how an episode has ended
 MOST_LINES = 150  # of a page; scrolling shows the next ones
 MOST_LINE = 300  # characters
 log = logging.getLogger(__name__)
 
 
 class SiteEnvironment:
-    """One context for each episode, behind a gate of its own."""
+    """One context for each episode, behind a gate of its own.
 
-    def __init__(self, browser: SharedBrowser, goals: Mapping[str, SiteGoal], har: bool) -> None:
-        self._browser, self._goals, self._har = browser, goals, har
+    har: record the traffic, beside the pictures. bodies: record it in any case, with the bodies. score: what an episode
+    is worth when the agent has stopped. before: awaited before each episode, with all the time that it needs.
+    """
+
+    def __init__(
+        self,
+        browser: SharedBrowser,
+        goals: Mapping[str, SiteGoal],
+        *,
+        har: bool = True,
+        bodies: bool = False,
+        score: Scoring = by_check,
+        before: Callable[[SiteGoal], Awaitable[None]] | None = None,
+    ) -> None:
+        self._browser, self._goals = browser, goals
+        self._har, self._bodies, self._score, self._before = har, bodies, score, before
         self._gate: Gate | None = None
         self._windows: Windows | None = None
         self._goal: SiteGoal | None = None
         self._elements: tuple[Element, ...] = ()
         self._offered: tuple[PageAction, ...] = ()
         self._folder: Path | None = None
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._traffic: Traffic | None = None
         self._shots = self._first_line = 0
         self._open = self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
 
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
         """Open the site. With a folder, a picture of each step, downloads and a HAR of the traffic go there; the HAR is
@@ -58,6 +81,9 @@ class SiteEnvironment:
         await self._leave()
         goal = self._goal = self._goals[task.params["goal"]]
         self._folder, self._shots, self._first_line = screenshots, 0, 0
+        self._traffic = self._recorded()
+        if self._before is not None:
+            await self._before(goal)
         if self._gate is None:
             self._gate = Gate()
             await self._gate.open()
@@ -65,7 +91,9 @@ class SiteEnvironment:
         windows = self._windows = Windows(self._gate, goal.allowed, screenshots)
         with explained(f"{task.id}: {goal.url} did not open", PATIENCE):
             async with asyncio.timeout(PATIENCE):
-                await windows.start(self._browser, self._har)
+                await windows.start(self._browser, self._traffic, _state(goal.storage_state))
+                for url in reversed(goal.behind):
+                    await windows.open_before(url)
                 await windows.page.goto(goal.url, wait_until="domcontentloaded", timeout=4 * LOAD_MS)
                 await windows.settle()
                 observation = await self._observe(goal, windows)
@@ -79,10 +107,12 @@ class SiteEnvironment:
         self._open = False  # until the page has answered
         text = as_text(action)
         chosen = verbs.understood(text, self._elements, SITE_VERBS)
+        if chosen is not None and chosen.verb == "stop":
+            with explained("the end could not be looked at", SCORING):
+                async with asyncio.timeout(SCORING):
+                    return await self._stop(goal, windows, chosen.value)
         with explained("the site broke", PATIENCE):
             async with asyncio.timeout(PATIENCE):
-                if chosen is not None and chosen.verb == "stop":
-                    return await self._stop(goal, windows, chosen.value)
                 if chosen is None:
                     windows.note(f"nothing on this page answers to: {text[:200]}")
                 else:
@@ -110,6 +140,18 @@ class SiteEnvironment:
         windows, self._windows = self._windows, None
         if windows is not None:
             await windows.close()
+        scratch, self._scratch = self._scratch, None
+        if scratch is not None:
+            scratch.cleanup()
+
+    def _recorded(self) -> Traffic | None:
+        """Where this episode's traffic goes: beside the pictures, or away for a while where only its end needs it."""
+        if self._folder is not None and (self._har or self._bodies):
+            return Traffic(self._folder / HAR, self._bodies)
+        if self._bodies:
+            self._scratch = tempfile.TemporaryDirectory(prefix="wisen-web-")
+            return Traffic(Path(self._scratch.name) / HAR, bodies=True)
+        return None
 
     async def _perform(self, action: PageAction, windows: Windows) -> None:
         """Do it; what the page would not let happen comes back as a note."""
@@ -135,7 +177,7 @@ class SiteEnvironment:
         """What a path is understood from: the page, unless it is where the agent may not be."""
         assert self._goal is not None
         try:
-            return url if origin(url) in self._goal.allowed else self._goal.url
+            return url if allows(self._goal.allowed, origin(url)) else self._goal.url
         except SettingsError:
             return self._goal.url
 
@@ -154,7 +196,7 @@ class SiteEnvironment:
     async def _go(self, url: str, windows: Windows) -> None:
         assert self._goal is not None
         try:
-            allowed = origin(url) in self._goal.allowed
+            allowed = allows(self._goal.allowed, origin(url))
         except SettingsError as error:
             allowed = False
             windows.note(error.problem)
@@ -173,19 +215,18 @@ class SiteEnvironment:
             self._first_line = min(max(0, turned.get(action.value, here)), last)
 
     async def _stop(self, goal: SiteGoal, windows: Windows, answer: str) -> StepResult:
-        page = windows.page
-        url, text = page.url, await page.locator("body").inner_text(timeout=TIMEOUT_MS)
-        success = goal.check.holds(url=url, text=text, answer=answer) if goal.check else None
         artifacts = [*await self._picture(windows), *windows.take()[2]]
+        ending = Ending(goal, answer, windows.page.url, windows, self._traffic, self._folder, artifacts)
+        scored = await self._score(ending)
         await self._leave()
-        if self._har and self._folder is not None and (self._folder / HAR).exists():
+        if self._folder is not None and (self._folder / HAR).exists():
             artifacts.append(Artifact(kind="har", path=f"{self._folder.name}/{HAR}"))
         return StepResult(
             observation=Observation(instruction=goal.goal, text="the episode is over", artifacts=tuple(artifacts)),
-            reward=float(bool(success)),
+            reward=float(bool(scored.success)),
             terminated=True,
-            success=success,
-            info={"answer": answer, "url": url},
+            success=scored.success,
+            info={"answer": answer, "url": ending.url} | scored.info,
         )
 
     async def _observe(self, goal: SiteGoal, windows: Windows, files: Sequence[Artifact] = ()) -> Observation:
@@ -236,56 +277,14 @@ class SiteEnvironment:
         return (Artifact(kind="screenshot", path=f"{self._folder.name}/{path.name}"),)
 
 
-class SiteSuite:
-    """tasks: a table for each: name, url, goal, and as needed origins, check and split (see `goal.SiteGoal`).
-    har: record each episode's traffic beside its pictures."""
-
-    name = "web"
-
-    def __init__(self, tasks: Sequence[Any] = (), har: bool = True) -> None:
-        if isinstance(tasks, str | Mapping) or not tasks:
-            raise SettingsError("web: tasks is a list of tables, at least one", "each has a name, a url and a goal")
-        goals = [goal_from(table) for table in tasks]
-        self._goals = {goal.name: goal for goal in goals}
-        if len(self._goals) < len(goals):
-            raise SettingsError("web: two tasks have the same name")
-        self._har = har
-        self._browser = SharedBrowser()
-
-    def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
-        """Each goal is a template of one task, in its own split."""
-        if per_template < 1 or offset > 0:
-            return ()
-        return tuple(
-            Task(
-                id=f"web/{goal.name}",
-                suite=self.name,
-                environment="web",
-                template_id=f"web/{goal.name}",
-                split=split,
-                seed=0,
-                params={"goal": goal.name},
-                version=hashlib.sha256(goal.model_dump_json().encode()).hexdigest()[:12],
-            )
-            for goal in self._goals.values()
-            if goal.split is split
-        )
-
-    def card(self) -> SuiteCard:
-        return SuiteCard(
-            summary=f"{len(self._goals)} tasks on sites, each within the origins that it allows.",
-            sizes={split: sum(goal.split is split for goal in self._goals.values()) for split in Split},
-            reward="1 at the end where the check holds, else 0; without a check a judge decides",
-            max_steps=30,
-            max_seconds=300,
-            needs=("Chromium", "the sites"),
-        )
-
-    async def start(self) -> None:
-        await self._browser.start()
-
-    async def create(self) -> SiteEnvironment:
-        return SiteEnvironment(self._browser, self._goals, self._har)
-
-    async def stop(self) -> None:
-        await self._browser.stop()
+def _state(files: Sequence[str]) -> JSON | None:
+    """Cookies and local storage of several of Playwright's files, as one. Raises `EnvironmentFault`."""
+    state: JSON = {"cookies": [], "origins": []}
+    for file in files:
+        try:
+            found = json.loads(Path(file).read_text(encoding="utf-8"))
+            for part in state:
+                state[part] += found.get(part, [])
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise EnvironmentFault(f"{file} is no storage state: {error}", "let Playwright write it anew") from error
+    return state if files else None

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import ClassVar
 
 from wisen.core.errors import SettingsError
-from wisen.core.records import Split, SuiteCard, Task
+from wisen.core.records import Acts, Split, SuiteCard, Task
 from wisen.environments.tasks import FIRST_SEED
 from wisen.environments.web.browser import SharedBrowser
 from wisen.environments.web.families import DEFAULT_FAMILIES, TEXT, WIDE, text_families
 from wisen.environments.web.marks import TIMERS_SCRIPT
 from wisen.environments.web.miniwob import HIDE_SCRIPT, MiniWobEnvironment
+from wisen.environments.web.oracle import MiniWobOracle
 from wisen.environments.web.page import HANDLERS_SCRIPT
 from wisen.environments.web.server import PageServer
 
@@ -20,6 +22,17 @@ class MiniWobSuite:
     thirteen are read plainly; every other page with what its accessibility tree leaves out, and more verbs."""
 
     name = "miniwob"
+    about: ClassVar = SuiteCard(
+        summary="Small web pages, read as text. Seeds make each anew.",
+        licence="MIT (MiniWoB++)",
+        templates=len(DEFAULT_FAMILIES),
+        acts=(Acts.CHOICE, Acts.TEXT, Acts.TOOLS),
+        reward="-1 to 1, without the page's decay by time",
+        success="a reward of 1",
+        max_steps=12,
+        max_seconds=60,
+        needs=("Chromium",),
+    )
 
     def __init__(self, families: Sequence[str] | str = DEFAULT_FAMILIES) -> None:
         import miniwob
@@ -59,14 +72,8 @@ class MiniWobSuite:
         )
 
     def card(self) -> SuiteCard:
-        return SuiteCard(
-            summary=f"{len(self._families)} kinds of small web pages, read as text. Seeds make each anew.",
-            licence="MIT (MiniWoB++)",
-            reward="-1 to 1 at the end, without the page's decay by time; 1 is success",
-            max_steps=12 if set(self._families) <= set(DEFAULT_FAMILIES) else 30,
-            max_seconds=60,
-            needs=("Chromium",),
-        )
+        longest = 12 if set(self._families) <= set(DEFAULT_FAMILIES) else 30
+        return self.about.model_copy(update={"templates": len(self._families), "max_steps": longest})
 
     async def start(self) -> None:
         self._server.start()
@@ -83,3 +90,7 @@ class MiniWobSuite:
     async def stop(self) -> None:
         await self._browser.stop()
         self._server.stop()
+
+    def oracle(self) -> MiniWobOracle:
+        """It knows 78 of the pages that are played from text, the default ones among them."""
+        return MiniWobOracle()

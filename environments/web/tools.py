@@ -1,5 +1,7 @@
 """The same acts as tools, for models that call them."""
 
+import json
+
 from wisen.core.records import Action, ToolSpec
 
 _ELEMENT = {"type": "string", "description": 'the element as the page lists it, e.g. button "Ok" or textbox 2'}
@@ -95,4 +97,6 @@ def _words(action: Action) -> str:
     element = str(call.arguments.get("element", "")).strip()
     value = next((call.arguments[name] for name in _VALUES if call.arguments.get(name) is not None), None)
     words = f"{call.name} {element}" if element else call.name
+    if isinstance(value, dict | list):  # an answer that is to be JSON, given as what it means
+        value = json.dumps(value, ensure_ascii=False)
     return words + (f' "{value}"' if value is not None else "")

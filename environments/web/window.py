@@ -4,13 +4,14 @@ import asyncio
 import re
 from collections.abc import Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wisen.core.errors import SettingsError
-from wisen.core.records import Artifact
+from wisen.core.records import JSON, Artifact
 from wisen.environments.web.browser import SharedBrowser
-from wisen.environments.web.gate import Gate, origin
+from wisen.environments.web.gate import Gate, allows, origin
 from wisen.environments.web.marks import TIMERS_SCRIPT, Loading
 from wisen.environments.web.page import HANDLERS_SCRIPT
 from wisen.environments.web.trouble import first_line
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MOST_WINDOWS = 6
 LOAD_MS = 5_000
 DOWNLOAD_S = 10.0
+CLOSING_S = 60.0  # for a record of the traffic with bodies to be written
 WIDTH, HEIGHT = 1280, 800
 OPENING_S = 3.0  # for a window that a page has asked for to be there
 # The browser tells of a window some time after the page has asked for it: whether to wait, only the page knows.
@@ -38,6 +40,14 @@ OPENING_SCRIPT = """
 ASKED_FOR = "() => { const asked = window.__wisenOpening; window.__wisenOpening = 0; return asked > 0; }"
 
 
+@dataclass(frozen=True)
+class Traffic:
+    """Where the record of the traffic goes (HAR), and whether with the bodies of requests and answers."""
+
+    path: Path
+    bodies: bool = False
+
+
 class Windows:
     """Opened by `start`, gone after `close`. `notes` and `violations` gather what happened until they are taken.
 
@@ -49,6 +59,7 @@ class Windows:
     def __init__(self, gate: Gate, allowed: tuple[str, ...], folder: Path | None) -> None:
         self._gate, self._allowed, self._folder = gate, frozenset(allowed), folder
         self._context: BrowserContext | None = None
+        self._closing_s = DOWNLOAD_S
         self._loading: dict[Page, Loading] = {}
         self._another = asyncio.Event()
         self._downloads: set[asyncio.Task[None]] = set()
@@ -56,14 +67,26 @@ class Windows:
         self._violations: list[str] = []
         self._files: list[Artifact] = []
 
-    async def start(self, browser: SharedBrowser, har: bool) -> None:
-        recorded = {"record_har_path": self._folder / HAR, "record_har_content": "omit"} if har and self._folder else {}
+    async def start(self, browser: SharedBrowser, traffic: Traffic | None, state: JSON | None = None) -> None:
+        """Open the first window. `state`: cookies and local storage, as Playwright keeps them."""
+        options: dict[str, Any] = {"storage_state": state} if state else {}
+        if traffic is not None:
+            content = "embed" if traffic.bodies else "omit"
+            self._closing_s = CLOSING_S if traffic.bodies else DOWNLOAD_S
+            options |= {"record_har_path": traffic.path, "record_har_content": content}
         self._context = await browser.context(
-            width=WIDTH, height=HEIGHT, proxy={"server": self._gate.url}, service_workers="block", **recorded
+            width=WIDTH, height=HEIGHT, proxy={"server": self._gate.url}, service_workers="block", **options
         )
         await self._context.add_init_script(OPENING_SCRIPT + HANDLERS_SCRIPT + TIMERS_SCRIPT)
         self._context.on("page", self._opened)
         self._context.on("request", self._asked)
+        await self._context.new_page()
+        self._another.clear()
+
+    async def open_before(self, url: str) -> None:
+        """Open an address in the window that is shown, and an empty window in front of it."""
+        assert self._context is not None
+        await self.page.goto(url, wait_until="domcontentloaded", timeout=4 * LOAD_MS)
         await self._context.new_page()
         self._another.clear()
 
@@ -126,7 +149,7 @@ class Windows:
             task.cancel()
         if context is not None:
             with suppress(Error, TimeoutError):
-                async with asyncio.timeout(DOWNLOAD_S):
+                async with asyncio.timeout(self._closing_s):
                     await context.close()
 
     def _opened(self, page: "Page") -> None:
@@ -165,7 +188,7 @@ class Windows:
             asked = origin(request.url)
         except SettingsError:
             return  # about:blank, a blob: nothing beyond this page
-        if asked not in self._allowed:
+        if not allows(self._allowed, asked):
             self.violation(f"asked for {asked}, which the task does not allow")
             self.note(f"{asked} is outside of what the task allows")
 

@@ -6,7 +6,7 @@ from tests.support.attempts import MEMORY, attempt
 from wisen.agent.judge import EnvironmentJudge, ModelJudge, choose_judge
 from wisen.core.errors import ModelFault, SettingsError
 from wisen.core.protocols import Capability
-from wisen.core.records import EpisodeEnd, Purpose, Trajectory, VerdictSource
+from wisen.core.records import FOR_THE_JUDGE, EpisodeEnd, Purpose, Trajectory, VerdictSource
 from wisen.memory.structured import MalformedReply
 from wisen.models.scripted import ScriptedModel
 
@@ -63,6 +63,16 @@ async def test_the_model_sees_the_whole_record_and_no_memory() -> None:
     assert places == sorted(places)
     assert MEMORY not in shown
     assert "unsure, the attempt failed" in request.messages[0].text
+
+
+async def test_the_judge_is_told_what_the_environment_left_for_it_and_the_record_stays_apart() -> None:
+    trajectory = open_ended()
+    result = trajectory.steps[-1].result.model_copy(update={"info": {FOR_THE_JUDGE: "The right answer: nine"}})
+    last = trajectory.steps[-1].model_copy(update={"result": result})
+    model = ScriptedModel([opinion(True)])
+    await ModelJudge(model).judge(trajectory.model_copy(update={"steps": (*trajectory.steps[:-1], last)}))
+    shown = model.requests[0].messages[1].text
+    assert shown.index("The right answer") < shown.index("<record-") and shown.count("The right answer") == 1
 
 
 async def test_unsure_means_failure() -> None:
