@@ -31,6 +31,7 @@ from wisen.core.records import (
 )
 from wisen.core.statistics import wilson
 from wisen.evolution.arms import by_template
+from wisen.evolution.crediting import move_items
 from wisen.evolution.gate import decide
 from wisen.evolution.panels import limited, make_panel, refuse_overlap
 from wisen.evolution.workbench import Bench
@@ -145,11 +146,14 @@ def weak_templates(outcomes: Mapping[str, Outcome]) -> frozenset[str]:
 
 
 async def _distil(bench: Bench, number: int, collected: Mapping[str, Outcome]) -> int:
-    """Offer what the episodes taught to the bank, in the order of the tasks; returns the new bank version."""
+    """Move items by what was seen of them, and offer what the episodes taught to the bank, in the order of the tasks;
+    returns the new bank version."""
     key = f"cycle/{number}/bank"
     bench.store.mark(bench.run_id, f"cycle/{number}/collected", {"ids": list(collected)})
     if done := bench.store.marked(bench.run_id, key):
         return int(done["version"])
+    if bench.settings.credit.moves and bench.settings.collect.rewards == "true":  # the control has no true outcomes
+        move_items(bench.store, bench.run_id, number, bench.settings.credit)
     items = await _proposals(bench, number, list(collected))
     bench.bank.propose(
         items, actor=f"{bench.distiller.name}, cycle {number}", mark=(bench.run_id, f"{key}/offered", {})

@@ -19,11 +19,11 @@ from wisen.core.records import (
 )
 from wisen.core.statistics import paired_bootstrap
 from wisen.evolution.arms import arm_result
+from wisen.evolution.crediting import collected, largest
 from wisen.evolution.workbench import RANDOM_POLICY, Bench
-from wisen.memory.credit import credit
 
 LISTED_ITEMS = 5
-LEAST_APPEARANCES = 10  # below this a normal interval means nothing
+LEAST_APPEARANCES = 10  # below this an interval spans everything
 LEAKAGE_GUARD = "no item is recalled on a task that it stems from, and report tasks are never learned from"
 VERSIONED = ("wisen", "torch", "transformers", "langgraph", "chromadb", "playwright", "miniwob")
 
@@ -139,24 +139,12 @@ def _arm(
 
 
 def _credits(bench: Bench, cycles: int) -> list[ItemCredit]:
-    """Items with enough randomised appearances to say anything, best first. Each cycle collects with a release of its
-    own, so each is an account of its own; an item is listed with its largest."""
+    """Items with enough randomised appearances to say anything, best first, each with its largest account."""
     items = bench.bank.snapshot().items
-    largest: dict[str, ItemCredit] = {}
-    for number in range(1, cycles + 1):
-        collected = (bench.store.marked(bench.run_id, f"cycle/{number}/collected") or {"ids": []})["ids"]
-        outcomes = bench.store.outcomes(collected)
-        accounts = credit(bench.store.recalls(collected), [outcomes[key] for key in collected], items)
-        for account in accounts:
-            known = largest.get(account.item.id)
-            if known is None or _appearances(account) > _appearances(known):
-                largest[account.item.id] = account
-    enough = [one for one in largest.values() if one.lift is not None and _appearances(one) >= LEAST_APPEARANCES]
+    accounts = collected(bench.store, bench.run_id, cycle=cycles)
+    found = largest(one for account in accounts for one in account.credits(bench.store, items))
+    enough = [one for one in found.values() if one.lift is not None and one.appearances >= LEAST_APPEARANCES]
     return sorted(enough, key=lambda one: (-one.lift.mean if one.lift else 0.0, one.item.id))
-
-
-def _appearances(account: ItemCredit) -> int:
-    return account.shown + account.held_out
 
 
 def _showcases(

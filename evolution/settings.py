@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from wisen.core.errors import SettingsError
 from wisen.core.records import Record, Split
 from wisen.core.settings import Settings
+from wisen.memory.lifecycle import LifecycleSettings
 from wisen.memory.recall import RecallSettings
 from wisen.models.tiny import TinyShape
 from wisen.trainers.rft import RFTSettings
@@ -48,6 +49,13 @@ class GateSettings(Record):
     alpha: float = Field(0.025, gt=0, lt=0.5)
     uses: int = Field(3, ge=1)
     resamples: int = Field(10_000, ge=100)
+
+
+class CreditSettings(LifecycleSettings):
+    """The life of memory items. `moves`: whether what they were seen to do moves them along it; credit is measured and
+    reported in any case."""
+
+    moves: bool = False
 
 
 class ReportSettings(Record):
@@ -125,6 +133,7 @@ class EvolveSettings(BenchSettings):
     tiny: TinyShape = TinyShape()
     warmup: WarmupSettings = WarmupSettings()
     collect: CollectSettings = CollectSettings()
+    credit: CreditSettings = CreditSettings()
     train: RFTSettings = RFTSettings()
     gate: GateSettings = GateSettings()
     report: ReportSettings = ReportSettings()

@@ -35,6 +35,7 @@ from wisen.core.workspace import Workspace
 from wisen.environments import registry
 from wisen.evolution.settings import BenchSettings, EvolveSettings, is_remote
 from wisen.memory.bank import Bank
+from wisen.memory.clusters import clusters_of
 from wisen.memory.distillers import make_distiller
 from wisen.memory.index import ChromaIndex
 from wisen.memory.recall import SnapshotRecaller
@@ -113,9 +114,11 @@ class Workbench(Generic[S]):
         if name == RANDOM_POLICY:
             return UniformModel()
         if self.store.checkpoint(name) is not None:
-            from wisen.models.engine import LocalEngine
+            from wisen.models.local import LocalModel
 
-            return LocalEngine(self.workspace.weights / name, name=name, threads=self.settings.threads)
+            return LocalModel.load(
+                self.workspace.weights / name, name=name, dtype="float32", threads=self.settings.threads
+            )
         if is_remote(name):
             from wisen.models.remote import LiteLLMModel
 
@@ -198,7 +201,9 @@ class Workbench(Generic[S]):
             snapshot = self.bank.snapshot(release.bank_version)
             await self.index.ensure(snapshot.items.values())
             await self.embedder.embed(["ready"])  # loads it here: within an episode that would count against its time
-            recaller = SnapshotRecaller(snapshot, self.index, self.settings.recall)
+            near = self.settings.recall.near_duplicates
+            clusters = None if near is None else await clusters_of(snapshot, self.embedder, near)
+            recaller = SnapshotRecaller(snapshot, self.index, self.settings.recall, clusters)
         return LocalRollouts(
             self.suite,
             self.model(release.model),

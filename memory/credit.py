@@ -4,23 +4,81 @@ At each appearance in collection an item was shown with a known probability p. T
 `(z / p - (1 - z) / (1 - p)) * (y - m)` with z = 1 where it was shown and y = 1 where the episode succeeded, has the
 item's lift as its expectation, whatever m is, so long as m was fixed before the draw (inverse-propensity weighting,
 Horvitz and Thompson 1952, with a baseline that lowers the variance).
+
+What is estimated is the mean of an item's lifts over its appearances so far: where tasks get easier, or other items
+come and go, each appearance has a lift of its own. The interval is a confidence sequence: it may be read after every
+outcome.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean, stdev
+from statistics import fmean
 
-from wisen.core.records import Interval, ItemCredit, MemoryItem, Outcome, Recall
+import numpy as np
 
-Z_95 = 1.959963984540054
+from wisen.core.records import EventKind, Interval, ItemCredit, ItemStatus, LedgerEvent, MemoryItem, Outcome, Recall
+from wisen.core.sequential import FallAlarm, MeanSequence, interval, values_needed
+
+LEVEL = 0.95
+LEAST_LOG = -700.0  # JSON knows no infinity, which is what is left where propensities allow no bet
+FALL = 0.1  # the harm, in success share, that the alarm is quickest to notice
 
 
-@dataclass
-class _Account:
-    scores: list[float] = field(default_factory=list)
-    shown: list[bool] = field(default_factory=list)  # outcomes of appearances where the item was shown
-    held_out: list[bool] = field(default_factory=list)
+@dataclass(frozen=True)
+class Appearance:
+    """An item had a place in an episode, and a draw decided whether it was shown. `baseline` is what was expected of
+    the episode before the draw. `group` names the wave of collection and the template."""
+
+    item_id: str
+    shown: bool
+    propensity: float
+    success: bool
+    baseline: float
+    group: tuple[str, str] = ("", "")
+    bank_version: int = 0
+
+    @property
+    def score(self) -> float:
+        return score(self.shown, self.propensity, self.success, self.baseline)
+
+    @property
+    def low(self) -> float:
+        """The least that the score could have been, known before the draw."""
+        return -max(self.baseline / self.propensity, (1 - self.baseline) / (1 - self.propensity))
+
+    @property
+    def high(self) -> float:
+        return max((1 - self.baseline) / self.propensity, self.baseline / (1 - self.propensity))
+
+    @property
+    def variance(self) -> float:
+        """What the score's was expected to be, if the item does nothing."""
+        return self.baseline * (1 - self.baseline) / (self.propensity * (1 - self.propensity))
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """By item id, the bank version from which it is on trial anew (demoted, or revived), and at which it left."""
+
+    anew: Mapping[str, int] = field(default_factory=dict)
+    left: Mapping[str, int] = field(default_factory=dict)
+
+
+def restarts(events: Iterable[LedgerEvent]) -> Restarts:
+    """Where accounts begin anew, from the whole ledger in order. An item's first probation restarts nothing."""
+    tried: set[str] = set()
+    anew: dict[str, int] = {}
+    left: dict[str, int] = {}
+    for event in events:
+        if event.kind is not EventKind.STATUS:
+            continue
+        if event.status is ItemStatus.PROBATION:
+            if event.item_id in tried:
+                anew[event.item_id] = event.seq
+            tried.add(event.item_id)
+        elif event.status in (ItemStatus.RETIRED, ItemStatus.QUARANTINED):
+            left[event.item_id] = event.seq
+    return Restarts(anew, left)
 
 
 def baselines(outcomes: Iterable[Outcome]) -> dict[str, float]:
@@ -43,53 +101,119 @@ def score(shown: bool, propensity: float, success: bool, baseline: float) -> flo
     return weight * (success - baseline)
 
 
-def credit(
-    recalls: Iterable[Recall], outcomes: Sequence[Outcome], items: Mapping[str, MemoryItem]
-) -> tuple[ItemCredit, ...]:
-    """The credit of each item with at least one randomised appearance, in order of item id.
+def appearances(recalls: Iterable[Recall], outcomes: Sequence[Outcome]) -> dict[str, list[Appearance]]:
+    """The randomised appearances of each unit, in collection order. A unit is an item, or a cluster of near-duplicates
+    under the id of its oldest: they share a draw, so an episode in which several had a place is one appearance.
 
     outcomes: of all episodes, in collection order, each trajectory once; those without memory count towards the
     baselines. Appearances count where the episode had memory, the item had a place with 0 < p < 1, and the outcome is
-    known. Lift is a difference of success shares in [-2, 2] (0.1 = 10 points) with a fixed-time 95 % normal interval:
-    right for one look, too narrow when it is read after every outcome, and rough below some 30 appearances. It is None
-    below 2. Keep one account per release: pass the recalls of one release. An item that `items` lacks is left out.
-
-    Two things that this does not see: items shown together interfere, and an item held out by an "off" episode is no
-    appearance.
+    known.
     """
     expected = baselines(outcomes)
-    success = {outcome.trajectory_id: outcome.success for outcome in outcomes}
-    accounts: dict[str, _Account] = {}
-    seen: set[str] = set()
-    for recall in recalls:
-        if recall.arm != "on" or recall.trajectory_id not in success or recall.id in seen:
-            continue
-        seen.add(recall.id)
-        passed = success[recall.trajectory_id]
+    place = {outcome.trajectory_id: number for number, outcome in enumerate(outcomes)}
+    counted = {recall.id: recall for recall in recalls if recall.arm == "on" and recall.trajectory_id in place}
+    found: dict[str, list[Appearance]] = {}
+    for recall in sorted(counted.values(), key=lambda one: (place[one.trajectory_id], one.id)):
+        outcome = outcomes[place[recall.trajectory_id]]
+        units: set[str] = set()
         for candidate in recall.ranked:
-            if 0 < candidate.propensity < 1 and candidate.item_id in items:
-                account = accounts.setdefault(candidate.item_id, _Account())
-                (account.shown if candidate.shown else account.held_out).append(passed)
-                account.scores.append(
-                    score(candidate.shown, candidate.propensity, passed, expected[recall.trajectory_id])
+            unit = candidate.cluster or candidate.item_id
+            if 0 < candidate.propensity < 1 and unit not in units:
+                units.add(unit)
+                found.setdefault(unit, []).append(
+                    Appearance(
+                        item_id=candidate.item_id,
+                        shown=candidate.shown,
+                        propensity=candidate.propensity,
+                        success=outcome.success,
+                        baseline=expected[recall.trajectory_id],
+                        group=(recall.release_id, outcome.template_id),
+                        bank_version=recall.bank_version,
+                    )
                 )
-    return tuple(
-        ItemCredit(
-            item=items[key],
-            lift=normal_interval(account.scores),
-            shown=len(account.shown),
-            held_out=len(account.held_out),
-            success_shown=fmean(account.shown) if account.shown else None,
-            success_held_out=fmean(account.held_out) if account.held_out else None,
+    return found
+
+
+def credit(
+    recalls: Iterable[Recall],
+    outcomes: Sequence[Outcome],
+    items: Mapping[str, MemoryItem],
+    *,
+    begun: Restarts | None = None,
+) -> tuple[ItemCredit, ...]:
+    """The credit of each unit with at least one randomised appearance, in order of id: see `appearances`.
+
+    An account begins anew where the ledger says so (`begun`): when the item is on trial again, and when a
+    near-duplicate that shared its draws was retired. Keep one account per weights: pass the recalls made with them. A
+    unit that `items` lacks is left out. Not seen: how items that are shown together interfere, unless they are one
+    cluster.
+    """
+    recalls = tuple(recalls)
+    begun = begun or Restarts()
+    members = _members(recalls)
+    found = []
+    for unit, account in sorted(appearances(recalls, outcomes).items()):
+        others = tuple(sorted(members.get(unit, set()) - {unit}))
+        since = max(
+            *(begun.anew.get(key, 0) for key in (unit, *others)), *(begun.left.get(key, 0) for key in others), 0
         )
-        for key, account in sorted(accounts.items())
+        account = [one for one in account if one.bank_version >= since]
+        if account and unit in items:
+            found.append(of_account(items[unit], account, others=tuple(key for key in others if key in items)))
+    return tuple(found)
+
+
+def of_account(item: MemoryItem, account: Sequence[Appearance], *, others: tuple[str, ...] = ()) -> ItemCredit:
+    """What its appearances say of an item. The interval, None below two appearances, is cut to [-1, 1]."""
+    shown = [one.success for one in account if one.shown]
+    held_out = [one.success for one in account if not one.shown]
+    sequence = sequence_of(account)
+    lift = _possible(interval(sequence, LEVEL)) if len(account) > 1 else None
+    return ItemCredit(
+        item=item,
+        lift=lift,
+        shown=len(shown),
+        held_out=len(held_out),
+        success_shown=fmean(shown) if shown else None,
+        success_held_out=fmean(held_out) if held_out else None,
+        deviation=float(sequence.deviation) if len(account) > 1 else None,
+        log_e=max(float(sequence.log_evidence()), LEAST_LOG),
+        log_alarm=float(alarm_of(account).log_wealth),
+        more=_more(sequence) if lift is not None else None,
+        others=others,
     )
 
 
-def normal_interval(scores: Sequence[float]) -> Interval | None:
-    """Mean with a two-sided 95 % normal interval, or None for fewer than two scores."""
-    if len(scores) < 2:
+def sequence_of(account: Sequence[Appearance]) -> MeanSequence:
+    scores, lows, highs = np.array([(one.score, one.low, one.high) for one in account]).T
+    return MeanSequence.start().extended(scores, lows, highs)
+
+
+def alarm_of(account: Sequence[Appearance], fall: float = FALL) -> FallAlarm:
+    scores, highs, variances = np.array([(one.score, one.high, one.variance) for one in account]).T
+    return FallAlarm.start().extended(scores, highs, variances, fall=fall)
+
+
+def _possible(found: Interval | None) -> Interval | None:
+    """A lift is a difference of two shares, which few scores may overstate."""
+    if found is None:
         return None
-    mean = fmean(scores)
-    half = Z_95 * stdev(scores) / math.sqrt(len(scores))
-    return Interval(mean=mean, low=mean - half, high=mean + half, level=0.95)
+    low, mean, high = (min(max(value, -1.0), 1.0) for value in (found.low, found.mean, found.high))
+    return Interval(mean=mean, low=low, high=high, level=found.level)
+
+
+def _more(sequence: MeanSequence) -> int | None:
+    alpha = (1 - LEVEL) / 2
+    if sequence.mean > 0:
+        return values_needed(sequence, alpha=alpha, above=0.0)
+    return values_needed(sequence, alpha=alpha, below=0.0)
+
+
+def _members(recalls: Iterable[Recall]) -> dict[str, set[str]]:
+    """By cluster, all items that were ever drawn in it."""
+    found: dict[str, set[str]] = {}
+    for recall in recalls:
+        for candidate in recall.ranked:
+            if candidate.cluster:
+                found.setdefault(candidate.cluster, set()).add(candidate.item_id)
+    return found

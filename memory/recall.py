@@ -5,7 +5,7 @@ Every draw derives from the episode's request and the item's id, never from a sh
 concurrency nor the order of episodes changes it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from pydantic import Field
@@ -44,7 +44,8 @@ class RecallSettings(Record):
     one; recording_floor: that of a recording, whose words are those of its own task, so that a lesser likeness means
     another task. max_tokens: budget for all shown items together (about four characters a token). In collection an
     episode has memory with probability `arm_propensity`; then each of the first k is shown with probability
-    `propensity`, or `active_propensity` once its worth is decided."""
+    `propensity`, or `active_propensity` once its worth is decided. near_duplicates: cosine from which items of one kind
+    and scope are drawn as one; None: each is drawn on its own."""
 
     k: int = Field(1, ge=1)
     candidates: int = Field(20, ge=1)
@@ -54,6 +55,7 @@ class RecallSettings(Record):
     arm_propensity: float = Field(0.8, gt=0, le=1)
     propensity: float = Field(0.5, gt=0, le=1)
     active_propensity: float = Field(0.9, gt=0, le=1)
+    near_duplicates: float | None = Field(None, gt=0, le=1)
 
     def floor_of(self, item: MemoryItem) -> float:
         return self.recording_floor if is_recording(item) else self.floor
@@ -118,13 +120,15 @@ async def recall(
     ranker: Ranker | None = None,
     settings: RecallSettings | None = None,
     leaks: LeakageGuard = same_task,
+    clusters: Mapping[str, str] | None = None,
 ) -> Recalled:
     """Choose what an episode is shown at its start. `index` must hold every recallable item of the snapshot.
 
     The recall records all candidates in the ranker's order; those without a place have propensity 0. An item's
     propensity is conditional on the episode having memory; `arm_propensity` is the probability of that, whichever arm
     was drawn. An episode of the "off" arm records what it would have ranked and shows nothing; with `MemoryMode.OFF`
-    nothing is read at all. `info["excluded"]` counts what each stage of the pipeline dropped.
+    nothing is read at all. `info["excluded"]` counts what each stage of the pipeline dropped. `clusters` names the
+    cluster of each recallable item (`memory.clusters`): items of one share the draw.
     """
     settings = settings or RecallSettings()
     ranker = ranker or Similarity()
@@ -152,7 +156,7 @@ async def recall(
             "places": len(order) - len(places),
         }
         ranked = tuple(one.model_copy(update={"propensity": 0.0, "shown": False}) for one in order)
-        ranked = tuple(_drawn(one, places, request, snapshot, settings) for one in ranked)
+        ranked = tuple(_drawn(one, places, request, snapshot, settings, clusters or {}) for one in ranked)
     arm_propensity = {MemoryMode.OFF: 0.0, MemoryMode.FROZEN: 1.0}.get(request.memory, settings.arm_propensity)
     on = _uniform(request, "arm") < arm_propensity
     if not on:
@@ -176,11 +180,19 @@ async def recall(
 class SnapshotRecaller:
     """Recall over one bank version, in the form that an agent's graph asks for. `index` must hold its items."""
 
-    def __init__(self, snapshot: Snapshot, index: Index, settings: RecallSettings | None = None) -> None:
-        self._snapshot, self._index, self._settings = snapshot, index, settings
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        index: Index,
+        settings: RecallSettings | None = None,
+        clusters: Mapping[str, str] | None = None,
+    ) -> None:
+        self._snapshot, self._index, self._settings, self._clusters = snapshot, index, settings, clusters
 
     async def recall(self, request: EpisodeRequest, observation: Observation) -> tuple[Recall, Sequence[MemoryItem]]:
-        found = await recall(request, observation, self._snapshot, self._index, settings=self._settings)
+        found = await recall(
+            request, observation, self._snapshot, self._index, settings=self._settings, clusters=self._clusters
+        )
         return found.recall, found.items
 
 
@@ -197,16 +209,27 @@ def _places(ranked: Sequence[MemoryItem], settings: RecallSettings) -> frozenset
 
 
 def _drawn(
-    one: Candidate, places: frozenset[str], request: EpisodeRequest, snapshot: Snapshot, settings: RecallSettings
+    one: Candidate,
+    places: frozenset[str],
+    request: EpisodeRequest,
+    snapshot: Snapshot,
+    settings: RecallSettings,
+    clusters: Mapping[str, str],
 ) -> Candidate:
     if one.item_id not in places:
         return one
+    # The oldest of a cluster gives it its name, so that an item draws the same with and without younger duplicates.
+    unit = clusters.get(one.item_id, one.item_id)
+    together = [key for key, leader in clusters.items() if leader == unit]
     propensity = 1.0
     if request.memory is MemoryMode.RANDOMISED:
-        active = snapshot.statuses[one.item_id] is ItemStatus.ACTIVE
+        statuses = {snapshot.statuses[key] for key in together or [one.item_id]}
+        # One that still has to prove itself keeps its whole cluster on trial.
+        active = statuses == {ItemStatus.ACTIVE}
         propensity = settings.active_propensity if active else settings.propensity
-    shown = _uniform(request, one.item_id) < propensity
-    return one.model_copy(update={"propensity": propensity, "shown": shown})
+    shown = _uniform(request, unit) < propensity
+    named = unit if len(together) > 1 else ""
+    return one.model_copy(update={"propensity": propensity, "shown": shown, "cluster": named})
 
 
 def _seed(request: EpisodeRequest, *what: str) -> int:

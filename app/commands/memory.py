@@ -36,9 +36,10 @@ def show(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     version: VersionOption = None,
 ) -> None:
-    """Everything about one item: text, scope, evidence, history."""
+    """Everything about one item: text, scope, evidence, measured lift, history."""
     from rich.console import Console
 
+    from wisen.app.credits import of_item
     from wisen.app.opened import readable
     from wisen.core.errors import SettingsError
     from wisen.memory.bank import Bank
@@ -47,6 +48,7 @@ def show(
     with readable(workspace) as store:
         snapshot = Bank(store).snapshot(version)
         events = [event for event in store.events(snapshot.version) if event.item_id == item]
+        measured = of_item(store, snapshot, item)
     if item not in snapshot.items:
         raise SettingsError(f"bank version {snapshot.version} has no item {item!r}", "`wisen memory list` lists them")
     found = snapshot.items[item]
@@ -58,6 +60,8 @@ def show(
         f"scope:    suite {found.scope.suite or 'any'}, needs {', '.join(found.scope.actions) or 'nothing'}",
         f"author:   {found.author.distiller} {found.author.model}".rstrip(),
         f"evidence: {', '.join(found.evidence)}",
+        "measured lift:",
+        *(f"  {line}" for line in measured),
         "history:",
         *(
             f"  version {event.seq}: {event.kind} {event.status or ''} by {event.actor} {event.reason}".rstrip()
@@ -65,6 +69,44 @@ def show(
         ),
     ]
     console.print("\n".join(lines), markup=False, soft_wrap=True, highlight=False)
+
+
+@app.command()
+def stats(workspace: WorkspaceOption = DEFAULT_WORKSPACE, version: VersionOption = None) -> None:
+    """The bank in figures: statuses, what each item was measured to be worth, what kinds of items have in common."""
+    from rich.console import Console
+
+    from wisen.app.credits import accounts, summary
+    from wisen.app.opened import readable
+    from wisen.evolution.crediting import largest
+    from wisen.memory.bank import Bank
+
+    with readable(workspace) as store:
+        snapshot = Bank(store).snapshot(version)
+        credits = largest(one for _, found in accounts(store, snapshot) for one in found)
+    Console().print("\n".join(summary(snapshot, credits)), markup=False, soft_wrap=True, highlight=False)
+
+
+@app.command()
+def why(
+    episode: Annotated[str, typer.Argument(help="The id of an episode's trajectory.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+) -> None:
+    """Why an episode was shown what it was shown: scores, ranks, draws, and what was measured of each item."""
+    from rich.console import Console
+
+    from wisen.app.credits import explained
+    from wisen.app.opened import readable
+    from wisen.core.errors import SettingsError
+    from wisen.memory.bank import Bank
+
+    with readable(workspace) as store:
+        recalls = store.recalls([episode])
+        if not recalls:
+            raise SettingsError(f"no recall of an episode {episode!r} is in the store", "give a trajectory's id")
+        snapshot = Bank(store).snapshot()
+        lines = [line for recall in recalls for line in explained(store, recall, snapshot)]
+    Console().print("\n".join(lines), markup=False, soft_wrap=True, highlight=False)
 
 
 @app.command()

@@ -166,8 +166,8 @@ def memory_remark(report: RunReport) -> str:
         lines.append(f"Of {f.count(len(lifts), 'listed interval')}, {includes}.")
     if unclear:
         lines.append("Where one includes 0, this run cannot tell whether the item helps, harms or does nothing.")
-    if any(max(abs(lift.low), abs(lift.high)) > 1 for lift in lifts):
-        lines.append("One that reaches past 100\u00a0points rests on very few episodes.")
+    if any(max(abs(lift.low), abs(lift.high)) >= 1 for lift in lifts):
+        lines.append("One that reaches 100\u00a0points rests on very few episodes.")
     if len(lifts) < len(items):
         lines.append(f"{f.count(len(items) - len(lifts), 'item')} could not be measured.")
     twice = len(report.best_items) + len(report.worst_items) - len(items)

@@ -69,6 +69,7 @@ class SampledTokens(Record):
     prompt_ids: the prompt. span_ranges: [start, end) in prompt_ids, one per span in order.
     sampled_ids, logprobs: the sampled tokens and their log-probabilities under the distribution sampled from, before
     temperature. allowed: for each sampled token the ids that the constraint admitted there (empty: all).
+    entropies: of those distributions, in nats.
     """
 
     prompt_ids: tuple[int, ...]
@@ -76,6 +77,7 @@ class SampledTokens(Record):
     sampled_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     allowed: tuple[tuple[int, ...], ...] = ()
+    entropies: tuple[float, ...] = ()
 
 
 class Choice(Record):
@@ -87,9 +89,12 @@ class Choice(Record):
 
 
 class Usage(Record):
+    """What a call took. seconds: of the try that was answered, where that varies from run to run: by remote models."""
+
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: float = 0.0
+    seconds: float = 0.0
 
 
 class ModelReply(Record):

@@ -88,15 +88,18 @@ class LedgerEvent(Record):
     to_version: int | None = None
     actor: str = "wisen"
     reason: str = ""
+    figures: JSON = {}  # what a decision by measurement rests on
 
 
 class Candidate(Record):
-    """An item that recall considered: its score under the ranker, and the draw that showed it or held it out."""
+    """An item that recall considered: its score under the ranker, and the draw that showed it or held it out. Items of
+    one cluster share the draw."""
 
     item_id: str
     score: float
     propensity: float = 1.0  # probability with which it was to be shown
     shown: bool = False
+    cluster: str = ""  # the oldest of its near-duplicates, itself if that is it; empty where it has none
 
 
 class Recall(Record):

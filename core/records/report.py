@@ -48,8 +48,14 @@ class CurvePoint(Record):
 
 
 class ItemCredit(Record):
-    """An item's measured worth: mean of inverse-propensity scores against a predictable baseline, in points of success
-    share, with a fixed-time 95 % interval. `shown` and `held_out` count its own randomised appearances."""
+    """An item's measured worth: mean of inverse-propensity scores against a predictable baseline, in success share
+    (0.1 = 10 points), with a 95 % confidence sequence: an interval that holds however often it is read.
+
+    `shown` and `held_out` count the randomised appearances of its account. `others` are near-duplicates that shared
+    its draws. `deviation`: standard deviation of the scores. `log_e`: natural logarithm of the e-value for "it helps".
+    `log_alarm`: that of the evidence that it does harm of late. `more`: about how many further appearances until the
+    interval leaves 0, if they go on as so far; None where no number would do.
+    """
 
     item: MemoryItem
     lift: Interval | None
@@ -57,6 +63,15 @@ class ItemCredit(Record):
     held_out: int
     success_shown: float | None
     success_held_out: float | None
+    deviation: float | None = None
+    log_e: float = 0.0
+    log_alarm: float = 0.0
+    more: int | None = None
+    others: tuple[str, ...] = ()
+
+    @property
+    def appearances(self) -> int:
+        return self.shown + self.held_out
 
 
 class Showcase(Record):

@@ -124,20 +124,8 @@ class ReasoningBank:
         return tuple(self._item(lesson, trajectory, verdict) for lesson in lessons.items)
 
     def _request(self, trajectory: Trajectory, verdict: Verdict) -> ModelRequest:
-        rules = (_SUCCESS if verdict.success else _FAILURE) + "\n" + _RULES
-        outcome = "succeeded" if verdict.success else "failed"
-        why = f": {verdict.reason}" if verdict.reason else ""
-        # The reason may quote a page, so it stays inside the fence too.
-        record = fenced(f"{transcript(trajectory)}\n\nVERDICT of the {verdict.source.value}: {outcome}{why}")
-        return ModelRequest(
-            purpose=Purpose.DISTIL,
-            messages=(
-                Message(role=Role.SYSTEM, spans=(Span(kind=SpanKind.SYSTEM, text=rules),)),
-                Message(role=Role.USER, spans=(Span(kind=SpanKind.OBSERVATION, text=record),)),
-            ),
-            temperature=self._temperature,
-            max_tokens=self._max_tokens,
-            seed=derived_seed(self.name, PROMPT_VERSION, trajectory.id),
+        return distil_request(
+            trajectory, verdict, temperature=self._temperature, max_tokens=self._max_tokens, distiller=self.name
         )
 
     def _item(self, lesson: _Lesson, trajectory: Trajectory, verdict: Verdict) -> MemoryItem:
@@ -154,6 +142,32 @@ class ReasoningBank:
             author=Author(distiller=self.name, model=self._model.name, prompt_version=PROMPT_VERSION),
             trust=Trust.ENVIRONMENT,
         )
+
+
+def distil_request(
+    trajectory: Trajectory,
+    verdict: Verdict,
+    *,
+    temperature: float = 1.0,
+    max_tokens: int = 1024,
+    distiller: str = "reasoningbank",
+) -> ModelRequest:
+    """What the model is asked for one attempt: the rules for its outcome, and the record with the verdict."""
+    rules = (_SUCCESS if verdict.success else _FAILURE) + "\n" + _RULES
+    outcome = "succeeded" if verdict.success else "failed"
+    why = f": {verdict.reason}" if verdict.reason else ""
+    # The reason may quote a page, so it stays inside the fence too.
+    record = fenced(f"{transcript(trajectory)}\n\nVERDICT of the {verdict.source.value}: {outcome}{why}")
+    return ModelRequest(
+        purpose=Purpose.DISTIL,
+        messages=(
+            Message(role=Role.SYSTEM, spans=(Span(kind=SpanKind.SYSTEM, text=rules),)),
+            Message(role=Role.USER, spans=(Span(kind=SpanKind.OBSERVATION, text=record),)),
+        ),
+        temperature=temperature,
+        max_tokens=max_tokens,
+        seed=derived_seed(distiller, PROMPT_VERSION, trajectory.id),
+    )
 
 
 def _check(trajectory: Trajectory, verdict: Verdict) -> None:

@@ -1,13 +1,24 @@
 import math
 import random
+from statistics import fmean, stdev
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.memory.build import item, outcome
-from wisen.core.records import Candidate, MemoryItem, Outcome, Recall
-from wisen.memory.credit import baselines, credit, normal_interval, score
+from wisen.core.records import (
+    Candidate,
+    EventKind,
+    Interval,
+    ItemCredit,
+    ItemStatus,
+    LedgerEvent,
+    MemoryItem,
+    Outcome,
+    Recall,
+)
+from wisen.memory.credit import Appearance, Restarts, appearances, baselines, credit, restarts, score
 
 HELPS, IDLE, HARMS = (item(f"Advice that {what}.") for what in ("helps", "does nothing", "harms"))
 LIFTS = {HELPS.id: 0.25, IDLE.id: 0.0, HARMS.id: -0.2}
@@ -60,17 +71,15 @@ def shared_credit(recalls: list[Recall], outcomes: list[Outcome]) -> dict[str, t
     found = {}
     for key in ITEMS:
         own = [passed[recall.trajectory_id] - overall for recall in recalls if key in recall.shown]
-        interval = normal_interval(own)
-        assert interval is not None
-        found[key] = (interval.mean, interval.mean - interval.low)
+        found[key] = (fmean(own), 1.96 * stdev(own) / math.sqrt(len(own)))
     return found
 
 
 def test_known_lifts_are_recovered_and_covered_where_shared_credit_fails() -> None:
-    replications, covered, missed = 150, dict.fromkeys(ITEMS, 0), dict.fromkeys(ITEMS, 0)
+    replications, covered, missed = 60, dict.fromkeys(ITEMS, 0), dict.fromkeys(ITEMS, 0)
     means = dict.fromkeys(ITEMS, 0.0)
     for seed in range(replications):
-        recalls, outcomes = simulate(seed, 400)
+        recalls, outcomes = simulate(seed, 300)
         for one in credit(recalls, outcomes, ITEMS):
             assert one.lift is not None
             means[one.item.id] += one.lift.mean / replications
@@ -78,9 +87,8 @@ def test_known_lifts_are_recovered_and_covered_where_shared_credit_fails() -> No
         for key, (mean, half) in shared_credit(recalls, outcomes).items():
             missed[key] += abs(mean - LIFTS[key]) > half
     for key, lift in LIFTS.items():
-        assert means[key] == pytest.approx(lift, abs=0.02)
-        # 95 % nominal, and two and a half standard errors of 150 replications are 4.5 points
-        assert 0.905 <= covered[key] / replications <= 0.995
+        assert means[key] == pytest.approx(lift, abs=0.03)
+        assert covered[key] / replications >= 0.95
     # the control: the same look at a wrong estimator finds far more than 5 % misses
     assert missed[HELPS.id] / replications > 0.25
     assert missed[HARMS.id] / replications > 0.15
@@ -93,6 +101,7 @@ def test_the_interval_tightens_with_evidence_and_names_the_sign() -> None:
         assert narrow is not None
         assert wide is not None
         assert narrow.high - narrow.low < (wide.high - wide.low) / 3
+        assert -1 <= wide.low <= wide.mean <= wide.high <= 1
     assert many[HELPS.id].low > 0 > many[HARMS.id].high  # type: ignore[union-attr]
 
 
@@ -143,9 +152,9 @@ def test_only_randomised_appearances_with_a_known_outcome_count() -> None:
     helps, idle = sorted(credit(recalls, outcomes, ITEMS), key=lambda one: one.item.id != HELPS.id)
     assert (helps.shown, helps.held_out) == (1, 1)
     assert (helps.success_shown, helps.success_held_out) == (1.0, 0.0)
-    assert helps.lift is not None
     # traj-0: 2 * (1 - 0.5); traj-1: -2 * (0 - 0.75)
-    assert helps.lift.mean == pytest.approx((1.0 + 1.5) / 2)
+    assert [one.score for one in appearances(recalls, outcomes)[HELPS.id]] == [1.0, 1.5]
+    assert helps.lift == Interval(mean=1.0, low=-1.0, high=1.0, level=0.95)  # no lift is larger than 1
     assert (idle.shown, idle.held_out, idle.lift) == (1, 0, None)
     assert idle.success_held_out is None
     assert credit(recalls, outcomes, {}) == ()
@@ -160,3 +169,91 @@ def test_certain_propensities_have_no_score() -> None:
 def test_items_are_in_order_of_id() -> None:
     found: list[MemoryItem] = [one.item for one in credit(*simulate(3, 50), ITEMS)]
     assert [one.id for one in found] == sorted(ITEMS)
+
+
+def test_what_it_would_take_is_told() -> None:
+    few, many = ({one.item.id: one for one in credit(*simulate(1, episodes), ITEMS)} for episodes in (150, 4000))
+    more = few[HELPS.id].more
+    assert more is not None and 50 < more < 5000
+    assert many[HELPS.id].more == many[HARMS.id].more == 0
+    assert many[HELPS.id].log_e > 10 > 0 > many[HARMS.id].log_e
+    assert many[HARMS.id].log_alarm > 5 and many[HELPS.id].log_alarm < 2
+
+
+def test_the_order_of_recalls_does_not_matter_that_of_outcomes_does() -> None:
+    recalls, outcomes = simulate(4, 200)
+    straight = credit(recalls, outcomes, ITEMS)
+    assert credit(recalls[::-1], outcomes, ITEMS) == straight
+    assert credit(recalls, outcomes[::-1], ITEMS) != straight
+
+
+def test_a_propensity_next_to_1_tells_nothing_and_can_be_stored() -> None:
+    recalls = [appearance(number, helps=(0.9999, True)) for number in range(3)]
+    (one,) = credit(recalls, [outcome(f"traj-{number}", True) for number in range(3)], ITEMS)
+    assert one.lift is None and one.appearances == 3
+    assert ItemCredit.model_validate_json(one.model_dump_json()) == one
+
+
+def clustered(number: int, version: int, shown: bool, *members: MemoryItem) -> Recall:
+    """A recall in which near-duplicates had a place each; the first of `ITEMS` that is among them leads."""
+    made = appearance(number)
+    ranked = tuple(
+        Candidate(item_id=one.id, score=1.0, propensity=0.5, shown=shown, cluster=HELPS.id) for one in members
+    )
+    return made.model_copy(update={"ranked": ranked, "bank_version": version})
+
+
+def test_near_duplicates_have_one_account_and_start_afresh_without_one_of_them() -> None:
+    outcomes = [outcome(f"traj-{number}", True) for number in range(6)]
+    recalls = [
+        clustered(0, 3, True, HELPS, IDLE),  # one appearance, though both had a place
+        clustered(1, 3, False, IDLE),
+        clustered(2, 3, True, HELPS),
+        clustered(3, 9, True, HELPS),
+    ]
+    (one,) = credit(recalls, outcomes, ITEMS)
+    assert (one.item, one.others, one.shown, one.held_out) == (HELPS, (IDLE.id,), 3, 1)
+    assert [two.item_id for two in appearances(recalls, outcomes)[HELPS.id]] == [HELPS.id, IDLE.id, HELPS.id, HELPS.id]
+    (afresh,) = credit(recalls, outcomes, ITEMS, begun=Restarts(left={IDLE.id: 7}))
+    assert (afresh.shown, afresh.held_out) == (1, 0)
+    (kept,) = credit(recalls, outcomes, ITEMS, begun=Restarts(left={HELPS.id: 7}))
+    assert kept.appearances == 4  # what is known of a retired item itself is not forgotten
+
+
+def moved(seq: int, key: str, status: ItemStatus) -> LedgerEvent:
+    return LedgerEvent(seq=seq, kind=EventKind.STATUS, item_id=key, status=status)
+
+
+def test_an_item_that_is_tried_again_has_a_new_account() -> None:
+    events = [
+        moved(1, "a", ItemStatus.PROBATION),
+        moved(2, "b", ItemStatus.PROBATION),
+        moved(3, "a", ItemStatus.ACTIVE),
+        moved(4, "a", ItemStatus.PROBATION),
+        moved(5, "b", ItemStatus.RETIRED),
+        LedgerEvent(seq=6, kind=EventKind.EVIDENCE, item_id="b"),
+    ]
+    assert restarts(events) == Restarts(anew={"a": 4}, left={"b": 5})
+    assert restarts([*events, moved(7, "b", ItemStatus.PROBATION)]).anew == {"a": 4, "b": 7}
+    outcomes = [outcome(f"traj-{number}", True) for number in range(3)]
+    recalls = [
+        appearance(number, helps=(0.5, True)).model_copy(update={"bank_version": version})
+        for number, version in enumerate((3, 4, 5))
+    ]
+    (one,) = credit(recalls, outcomes, ITEMS, begun=Restarts(anew={HELPS.id: 4}))
+    assert one.appearances == 2
+    assert credit(recalls, outcomes, ITEMS, begun=Restarts(anew={HELPS.id: 6})) == ()
+
+
+@settings(deadline=None)
+@given(st.floats(0.05, 0.95), st.floats(0.01, 0.99), st.booleans(), st.booleans())
+def test_a_score_lies_within_what_was_known_before_it(p: float, baseline: float, shown: bool, success: bool) -> None:
+    one = Appearance("", shown, p, success, baseline)
+    assert one.low - 1e-9 <= one.score <= one.high + 1e-9 and one.low < 0 < one.high
+    expected = sum(
+        chance * Appearance("", z, p, y, baseline).score ** 2
+        for z, a in ((True, p), (False, 1 - p))
+        for y, b in ((True, baseline), (False, 1 - baseline))
+        for chance in (a * b,)
+    )
+    assert math.isclose(one.variance, expected, rel_tol=1e-9)
