@@ -65,20 +65,22 @@ def compile_shape(shape: Shape, tokenizer: Any, vocabulary: Vocabulary) -> Const
     the tokenizer cannot tell apart."""
     match shape:
         case OneOf():
-            return _Choice(shape.options, tokenizer, vocabulary)
+            return Choosing(shape.options, tokenizer, vocabulary)
         case JsonText():
             return _Grammar(f"start: {_json(shape.schema_)}\n", vocabulary)
         case CallText():
             return _Grammar(_calls(shape.tools), vocabulary)
 
 
-class _Choice:
+class Choosing:
+    """One of some options. `tree` holds them all, so that one pass scores them."""
+
     def __init__(self, options: Sequence[str], tokenizer: Any, vocabulary: Vocabulary) -> None:
         if not vocabulary.ends:
             raise SettingsError("this model has no token that ends a text, and cannot choose")
         rows = tokenizer(list(options), add_special_tokens=False, split_special_tokens=True)["input_ids"]
         try:
-            self._tree = TokenTree.of([[*row, vocabulary.ends[0]] for row in rows])
+            self.tree = TokenTree.of([[*row, vocabulary.ends[0]] for row in rows])
         except ValueError as error:
             raise SettingsError(f"the model cannot tell these options apart: {error}") from error
         self._options = options
@@ -88,7 +90,7 @@ class _Choice:
 
     @property
     def done(self) -> bool:
-        return self._node not in self._tree.children
+        return self._node not in self.tree.children
 
     @property
     def text(self) -> str:
@@ -99,12 +101,12 @@ class _Choice:
 
     def admitted(self, size: int) -> Mask:
         mask = np.zeros(size, dtype=np.bool_)
-        mask[[self._tree.tokens[node] for node in self._tree.children[self._node]]] = True
+        mask[[self.tree.tokens[node] for node in self.tree.children[self._node]]] = True
         return mask
 
     def take(self, token: int) -> None:
-        self._node = next(node for node in self._tree.children[self._node] if self._tree.tokens[node] == token)
-        self._left = tuple(index for index in self._left if self._tree.paths[index][self._depth] == self._node)
+        self._node = next(node for node in self.tree.children[self._node] if self.tree.tokens[node] == token)
+        self._left = tuple(index for index in self._left if self.tree.paths[index][self._depth] == self._node)
         self._depth += 1
 
 

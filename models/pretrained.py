@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wisen.core.errors import SettingsError
+from wisen.models.memory import check_room
 from wisen.models.quiet import quiet_transformers
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -13,9 +14,11 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 @dataclass(frozen=True, eq=False)
 class Pretrained:
-    """context: how many tokens fit, None where the model does not say. ends: the ids that end a text. width: how many
-    logits there are, perhaps more than tokens. takes: the names of the arguments of the model's forward pass."""
+    """source: where it came from. context: how many tokens fit, None where the model does not say. ends: the ids that
+    end a text. width: how many logits there are, perhaps more than tokens. takes: the names of the arguments of the
+    model's forward pass."""
 
+    source: str
     model: Any
     tokenizer: Any
     context: int | None
@@ -26,7 +29,7 @@ class Pretrained:
 
 def load_pretrained(source: str, *, device: str = "cpu", dtype: str = "auto") -> Pretrained:
     """Load from a folder or a hub id. dtype "auto" is the one it was saved in. Runs no code that comes with a model.
-    Raises `SettingsError` for what is no causal language model, is incomplete, or does not fit the device."""
+    Raises `SettingsError` for what is no causal language model, is incomplete, or does not fit the device's memory."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -36,8 +39,9 @@ def load_pretrained(source: str, *, device: str = "cpu", dtype: str = "auto") ->
     folder = Path(source).expanduser()
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise SettingsError(f"{source} is no model folder", "it has no config.json")
-    place = str(folder) if folder.is_dir() else source
     try:
+        place = str(folder) if folder.is_dir() else _fetched(source)
+        check_room(Path(place), source, device, dtype)
         tokenizer = AutoTokenizer.from_pretrained(place)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             place, dtype=dtype if dtype == "auto" else getattr(torch, dtype), output_loading_info=True
@@ -56,7 +60,14 @@ def load_pretrained(source: str, *, device: str = "cpu", dtype: str = "auto") ->
     if "past_key_values" not in takes:
         raise SettingsError(f"{source} keeps no key-value cache", "models of this architecture cannot be served")
     width = int(model.get_output_embeddings().weight.shape[0])
-    return Pretrained(model, tokenizer, _context(model, tokenizer), _ends(model, tokenizer), width, takes)
+    return Pretrained(source, model, tokenizer, _context(model, tokenizer), _ends(model, tokenizer), width, takes)
+
+
+def _fetched(source: str) -> str:
+    """The folder that a model of the hub is in, downloaded if it is not there yet: no code, and no pickled weights."""
+    from huggingface_hub import snapshot_download
+
+    return str(snapshot_download(source, allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]))
 
 
 def _context(model: Any, tokenizer: Any) -> int | None:

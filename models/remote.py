@@ -5,6 +5,7 @@ import logging
 import os
 import random
 import sys
+import time
 from collections.abc import Collection
 from typing import Any, Literal
 
@@ -79,9 +80,10 @@ class LiteLLMModel:
         outer = sys.exception()
         litellm = await asyncio.to_thread(load_litellm)  # seconds of import: not on the event loop
         for attempt in range(self._retries + 1):
-            wait = None
+            wait, begun = None, time.monotonic()
             try:
-                return self._reply(await self._complete(litellm, fields, outer))
+                response = await self._complete(litellm, fields, outer)
+                return self._reply(response, time.monotonic() - begun)
             except ModelFault as fault:
                 if not fault.retryable or attempt == self._retries:
                     raise
@@ -138,7 +140,7 @@ class LiteLLMModel:
                 self._name, problem, secret=self._api_key or "", where=self._api_base or "", outer=outer
             ) from problem
 
-    def _reply(self, response: Any) -> ModelReply:
+    def _reply(self, response: Any, seconds: float) -> ModelReply:
         if not response.choices:
             raise ModelFault(f"{self._name} sent no choice", "check that api_base is its chat API", retryable=True)
         choice = response.choices[0]
@@ -155,9 +157,9 @@ class LiteLLMModel:
             if cut:
                 raise ModelFault(said, "it used all its tokens before the answer: raise max_tokens")
             raise UnreadableReply(said, "try another model", wrote="")
-        return ModelReply(text=text, tool_calls=calls, usage=self._usage(response), finish_reason=finish)
+        return ModelReply(text=text, tool_calls=calls, usage=self._usage(response, seconds), finish_reason=finish)
 
-    def _usage(self, response: Any) -> Usage:
+    def _usage(self, response: Any, seconds: float) -> Usage:
         usage = getattr(response, "usage", None)
         cost = (getattr(response, "_hidden_params", None) or {}).get("response_cost")
         if cost is None and self._price_known:
@@ -167,6 +169,7 @@ class LiteLLMModel:
             prompt_tokens=getattr(usage, "prompt_tokens", None) or 0,
             completion_tokens=getattr(usage, "completion_tokens", None) or 0,
             cost_usd=cost or 0.0,
+            seconds=round(seconds, 3),
         )
 
 

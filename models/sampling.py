@@ -1,10 +1,11 @@
 """How the next token is drawn. Pure: the same logits, settings and generator state give the same token."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from pydantic import Field
 
-from wisen.core.errors import ModelFault
 from wisen.core.records import Record
 
 MAX_TOP_LOGPROBS = 20
@@ -23,17 +24,23 @@ class Sampling(Record):
     top_logprobs: int = Field(0, ge=0, le=MAX_TOP_LOGPROBS)
 
 
-def log_probabilities(logits: Any, admitted: Any = None) -> Any:
-    """[vocabulary] log-probabilities in float32 on the CPU, of the distribution that is sampled from before temperature
-    and top_p: tokens that a constraint does not admit have none. Raises `ModelFault` for logits that are no numbers."""
+def distributions(logits: Any, admitted: Sequence[Any]) -> tuple[Any, list[float], list[int]]:
+    """For each row of [rows, vocabulary] logits, under the [vocabulary] mask beside it (None: all are admitted): its
+    log-probabilities in float32 on the CPU, their entropy in nats, and the most probable token. That is the
+    distribution that is sampled from before temperature and top_p. A row whose logits are no numbers has a best of -1.
+    """
     import torch
 
     logits = logits.float().cpu()
-    if admitted is not None:
-        logits = logits.masked_fill(~torch.from_numpy(admitted), float("-inf"))
-    if not torch.isfinite(logits.max()):
-        raise ModelFault("the model's output is not a number", "its weights may be damaged, or its dtype too narrow")
-    return torch.log_softmax(logits, dim=-1)
+    if any(mask is not None for mask in admitted):
+        every = np.ones(logits.shape[1], dtype=np.bool_)
+        masks = np.stack([every if mask is None else mask for mask in admitted])
+        logits = logits.masked_fill(~torch.from_numpy(masks), float("-inf"))
+    top, best = logits.max(dim=-1)
+    best = best.masked_fill(~torch.isfinite(top), -1)
+    logprobs = torch.log_softmax(logits, dim=-1)
+    entropies = torch.special.entr(logprobs.exp()).sum(dim=-1)
+    return logprobs, entropies.tolist(), best.tolist()
 
 
 def draw(logprobs: Any, sampling: Sampling, generator: Any) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PAD, ACT, END = "<pad>", "<act>", "<end>"
 TAGS = {kind: f"<{kind.value}>" for kind in SpanKind}
 SPECIAL = (PAD, ACT, END, *TAGS.values())
+_BLANK = "Ġ"  # how byte-level tokenizers spell it
 # For whoever talks to such a backbone in messages: a message becomes the span that is nearest to its role.
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ {'system': '<system>', 'assistant': '<history>', 'tool': '<tool_result>'}"
@@ -86,6 +87,15 @@ class Codec:
                 ranges.append((start, len(ids)))
         ids.append(self.act_id)
         return tuple(ids), tuple(ranges)
+
+    def written(self, text: str) -> tuple[int, ...]:
+        """The ids of a text that the model is to write, closed. Its single blanks are tokens of their own, so that
+        joining the bytes of what was written gives the text."""
+        blank = self._tokenizer.convert_tokens_to_ids(_BLANK)
+        ids: list[int] = []
+        for number, part in enumerate(text.split(" ")):
+            ids += ([blank] if number else []) + list(self.text(part))
+        return (*ids, self.end_id)
 
     def span(self, kind: SpanKind, text: str) -> tuple[int, ...]:
         return (self._tags[kind], *self.text(text))

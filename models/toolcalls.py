@@ -28,6 +28,16 @@ class Delta:
     arguments: str = ""
 
 
+def gathered(deltas: Sequence[Delta]) -> tuple[str, tuple[ToolCall, ...]]:
+    """(text, calls) of a whole reply."""
+    calls = tuple(
+        ToolCall(name=each.name, arguments=json.loads(each.arguments), id=each.id)
+        for each in deltas
+        if each.index is not None
+    )
+    return "".join(each.text for each in deltas if each.index is None), calls
+
+
 class PlainReply:
     """A reply that is text and nothing else."""
 

@@ -38,6 +38,14 @@ def serve_models(
             show_default=False,
         ),
     ] = None,
+    adapter: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A LoRA adapter in PEFT's format, served over the first model. Repeat it for more.",
+            metavar="NAME=DIR",
+            show_default=False,
+        ),
+    ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     host: Annotated[str, typer.Option(help="Where to listen; another than loopback needs a token.")] = DEFAULT_HOST,
     port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = DEFAULT_PORT,
@@ -60,11 +68,12 @@ def serve_models(
     from rich.console import Console
 
     from wisen.app.drive import drive
-    from wisen.app.server.catalogue import resolve
+    from wisen.app.server.catalogue import adapters_of, resolve
     from wisen.app.server.serve import address, bound, chosen_token, serve
 
     secret = chosen_token(token, host)
     sources = resolve(workspace, names or [])
+    adapters = adapters_of(adapter or [], sources)
     listener = bound(host, port)
     console = Console()
 
@@ -72,14 +81,16 @@ def serve_models(
         console.print(text, markup=False, soft_wrap=True, highlight=False)
 
     async def run() -> None:
-        from wisen.models.generation import TextModel
+        from wisen.models.local import LocalModel
 
-        served: dict[str, TextModel] = {}
+        served: dict[str, LocalModel] = {}
         for source in sources:
             model = await asyncio.to_thread(
-                TextModel.load, source.place, name=source.names[0], device=device, dtype=dtype, threads=threads or None
+                LocalModel.load, source.place, name=source.names[0], device=device, dtype=dtype, threads=threads or None
             )
             served |= dict.fromkeys(source.names, model)
+        for each, folder in adapters.items():
+            served[each] = await served[sources[0].names[0]].with_adapter(each, folder)
 
         def ready() -> None:
             base = address(listener)

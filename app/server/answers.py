@@ -1,6 +1,6 @@
 """From a request to its answer: starts the generation, reads its tokens, and tells them whole or in chunks."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +20,8 @@ from wisen.app.server.wire import ChatRequest, CompletionRequest
 from wisen.core.errors import ModelFault
 from wisen.core.ids import content_id
 from wisen.models.constraint import CallText
-from wisen.models.decoding import Generated
-from wisen.models.generation import Generation, TextModel
+from wisen.models.decoding import Generated, Generation
+from wisen.models.local import LocalModel
 from wisen.models.toolcalls import OPENING, Delta, FreeReply, PlainReply, RequiredReply
 
 Reader = PlainReply | FreeReply | RequiredReply
@@ -34,8 +34,8 @@ class _Step:
     finish: str  # OpenAI's finish_reason, on the last step
 
 
-async def begin_chat(model: TextModel, asked: ChatRequest) -> "Answer":
-    """Raises what `TextModel.start` raises: everything that is wrong with a request is said before the first byte."""
+async def begin_chat(model: LocalModel, asked: ChatRequest) -> "Answer":
+    """Raises what `LocalModel.start` raises: everything that is wrong with a request is said before the first byte."""
     forced = asked.forced
     prompt = await model.chat_prompt(asked.conversation, asked.offered, OPENING if forced else "")
     # A text that a grammar or a choice makes ends by itself; a format's own stop strings may be a part of it.
@@ -48,7 +48,7 @@ async def begin_chat(model: TextModel, asked: ChatRequest) -> "Answer":
     return ChatAnswer(generation, reader, asked, logprobs=bool(asked.logprobs))
 
 
-async def begin_completion(model: TextModel, asked: CompletionRequest) -> "Answer":
+async def begin_completion(model: LocalModel, asked: CompletionRequest) -> "Answer":
     given: Any = asked.prompt
     match given:
         case str(text) | [str(text)]:
@@ -77,6 +77,7 @@ class Answer:
     """One answer on its way. Exactly one of `whole` and `chunks` is used; both stop the computing when left early."""
 
     prefix, kind, chunk_kind = "", "", ""
+    ids_in_choice = False
 
     def __init__(
         self, generation: Generation, reader: Reader, asked: ChatRequest | CompletionRequest, *, logprobs: bool
@@ -91,11 +92,13 @@ class Answer:
             async for step in arriving:
                 steps.append(step)
         deltas = [delta for step in steps for delta in step.deltas]
-        choice = self._whole_choice(deltas, [step.token for step in steps]) | {
+        tokens = [step.token for step in steps]
+        choice = self._whole_choice(deltas, tokens) | {
             "index": 0,
             "finish_reason": steps[-1].finish,
+            **self._ids(tokens),
         }
-        return Envelope(self.prefix, self.kind, self._asked.model).of([choice], usage=self._usage())
+        return self._enveloped(Envelope(self.prefix, self.kind, self._asked.model), choice, usage=self._usage())
 
     async def chunks(self) -> AsyncGenerator[str, None]:
         """Server-sent events. A fault on the way is told as an event, and nothing comes after it."""
@@ -104,9 +107,11 @@ class Answer:
         envelope = Envelope(self.prefix, self.chunk_kind, self._asked.model)
         blank: dict[str, Any] = {"usage": None} if counted else {}
         try:
+            first = True
             async with aclosing(self._choices()) as choices:
                 async for choice in choices:
-                    yield event(envelope.of([choice], **blank))
+                    yield event(self._enveloped(envelope, choice, first=first, **blank))
+                    first = False
         except ModelFault as fault:
             yield event(error_body(str(fault), kind="server_error"))
             return
@@ -140,13 +145,28 @@ class Answer:
             async for step in steps:
                 untold.append(step.token)
                 for delta in step.deltas:
-                    yield self._chunk(delta, untold, None)
+                    yield self._chunk(delta, untold, None) | self._ids(untold)
                     untold = []
                 if step.finish:
-                    yield self._chunk(None, untold, step.finish)
+                    yield self._chunk(None, untold, step.finish) | self._ids(untold)
 
     def _usage(self) -> dict[str, int]:
         return usage(len(self._generation.prompt_ids), self._completion_tokens)
+
+    def _ids(self, tokens: Sequence[Generated]) -> dict[str, Any]:
+        """The ids of a choice's tokens, where they were asked for."""
+        return {"token_ids": [each.token.id for each in tokens]} if self._asked.return_token_ids else {}
+
+    def _enveloped(
+        self, envelope: Envelope, choice: dict[str, Any], *, first: bool = True, **more: Any
+    ) -> dict[str, Any]:
+        """A body, with the prompt's ids where vLLM has them: a chat's beside the choices, a completion's in its own."""
+        if not (first and self._asked.return_token_ids):
+            return envelope.of([choice], **more)
+        ids = {"prompt_token_ids": list(self._generation.prompt_ids)}
+        if self.ids_in_choice:
+            return envelope.of([choice | ids], **more)
+        return envelope.of([choice], **ids, **more)
 
     def _opening(self) -> list[dict[str, Any]]:
         return []
@@ -176,6 +196,7 @@ class ChatAnswer(Answer):
 
 class CompletionAnswer(Answer):
     prefix, kind, chunk_kind = "cmpl", "text_completion", "text_completion"
+    ids_in_choice = True
 
     def __init__(self, *parts: Any, **more: Any) -> None:
         super().__init__(*parts, **more)

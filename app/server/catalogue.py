@@ -51,6 +51,20 @@ def resolve(root: Path, wanted: Sequence[str]) -> list[Source]:
     return sources
 
 
+def adapters_of(given: Sequence[str], sources: Sequence[Source]) -> dict[str, Path]:
+    """The folder of each adapter by its name, from NAME=DIR. Raises `SettingsError`."""
+    taken = {name for source in sources for name in source.names}
+    found: dict[str, Path] = {}
+    for text in given:
+        name, equals, folder = text.partition("=")
+        if not (name and equals and folder):
+            raise SettingsError(f"{text!r} names no adapter", "write NAME=DIR")
+        if name in taken or name in found:
+            raise SettingsError(f"two models would be served as {name}", "give the adapter another name")
+        found[name] = Path(folder).expanduser()
+    return found
+
+
 def listed(root: Path) -> list[Listed]:
     """The workspace's checkpoints, oldest first."""
     workspace = Workspace(root)

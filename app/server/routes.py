@@ -19,7 +19,8 @@ from wisen.app.server.messages import Body
 from wisen.app.server.replies import dump, error_body
 from wisen.app.server.wire import ChatRequest, CompletionRequest
 from wisen.core.errors import ModelFault, WisenError
-from wisen.models.generation import ContextOverflow, TextModel
+from wisen.models.engine.engine import ContextOverflow
+from wisen.models.local import LocalModel
 
 MAX_BODY = 16 * 2**20  # bytes
 _DRAINED = 8  # times that; most clients read no answer before they have sent their body
@@ -43,7 +44,7 @@ class Refusal(Exception):
         self.body = error_body(message, kind=kind, code=code, param=param)
 
 
-def create_app(models: Mapping[str, TextModel], token: str, *, max_body: int = MAX_BODY) -> ASGIApp:
+def create_app(models: Mapping[str, LocalModel], token: str, *, max_body: int = MAX_BODY) -> ASGIApp:
     """An ASGI application that serves each model under its name. One model may have several names."""
     return _Gate(_Endpoint(models, max_body).app, token)
 
@@ -69,7 +70,7 @@ class _Gate:
 
 
 class _Endpoint:
-    def __init__(self, models: Mapping[str, TextModel], max_body: int) -> None:
+    def __init__(self, models: Mapping[str, LocalModel], max_body: int) -> None:
         self._models, self._max_body = models, max_body
         self._created = int(time.time())
         routes = [
@@ -108,7 +109,7 @@ class _Endpoint:
         answer = await begin_completion(self._model(asked.model), asked)
         return await _answered(request, answer, stream=bool(asked.stream))
 
-    def _model(self, name: str) -> TextModel:
+    def _model(self, name: str) -> LocalModel:
         if name not in self._models:
             known = ", ".join(self._models)
             raise Refusal(
@@ -123,7 +124,13 @@ class _Endpoint:
             "created": self._created,
             "owned_by": "wisen",
             "max_model_len": self._models[name].context,
+            "parent": self._base(self._models[name]),
         }
+
+    def _base(self, model: LocalModel) -> str | None:
+        """What an adapter is served over."""
+        same = (name for name, each in self._models.items() if each.engine is model.engine and not each.adapter)
+        return next(same, None) if model.adapter else None
 
     async def _asked(self, request: Request, shape: type[B]) -> B:
         data, size = bytearray(), 0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from wisen.core.errors import SettingsError
 from wisen.core.listening import listen
-from wisen.models.generation import TextModel
+from wisen.models.local import LocalModel
 
 
 def is_loopback(host: str) -> bool:
@@ -57,7 +57,11 @@ def address(listener: socket.socket) -> str:
 
 
 async def serve(
-    models: Mapping[str, TextModel], listener: socket.socket, token: str, *, on_ready: Callable[[], None] = lambda: None
+    models: Mapping[str, LocalModel],
+    listener: socket.socket,
+    token: str,
+    *,
+    on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until cancelled, then end what is in progress, close the models, and pass the cancellation on."""
     from wisen.app.server.routes import create_app

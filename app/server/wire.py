@@ -87,6 +87,7 @@ class _Asked(Body):
     stream_options: StreamOptions | None = None
     structured_outputs: Structured | None = None
     guided_choice: Annotated[list[str], Field(min_length=1)] | None = None
+    return_token_ids: bool | None = None  # vLLM's name, and its places in the reply
     n: One = 1
     presence_penalty: Zero = 0
     frequency_penalty: Zero = 0

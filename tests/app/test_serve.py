@@ -1,5 +1,6 @@
 """The endpoint over real HTTP: with the official client, with LiteLLM, with a socket, and from the command line."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -19,6 +20,7 @@ import openai
 import pytest
 from typer.testing import CliRunner
 
+from tests.support.lora import build_adapter
 from tests.support.serving import TOKEN, served
 from tests.support.talker import build_talker
 from tests.support.tiny import build
@@ -38,7 +40,7 @@ from wisen.core.records import (
     ToolSpec,
 )
 from wisen.core.workspace import Workspace
-from wisen.models.generation import TextModel
+from wisen.models.local import LocalModel
 from wisen.models.remote import LiteLLMModel
 
 pytestmark = pytest.mark.timeout(300)  # fresh processes that import torch, on a machine that may be busy
@@ -63,13 +65,13 @@ WRONG_SCHEMA = {"name": "x", "schema": {"type": "wat"}}
 
 
 @pytest.fixture(scope="module")
-def talker(tmp_path_factory: pytest.TempPathFactory) -> TextModel:
+def talker(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
     folder = build_talker(tmp_path_factory.mktemp("talker") / "weights", context=512)
-    return TextModel.load(str(folder), name="talker", threads=1)
+    return LocalModel.load(str(folder), name="talker", threads=1)
 
 
 @pytest.fixture(scope="module")
-def base(talker: TextModel) -> Iterator[str]:
+def base(talker: LocalModel) -> Iterator[str]:
     with served({"talker": talker, "r3": talker}) as address:
         yield address
 
@@ -189,6 +191,43 @@ def test_json_and_choices_are_kept_to(client: openai.OpenAI) -> None:
     assert all(reply.choices[0].message.content.startswith("{") for reply in objects)
 
 
+def test_token_ids_come_where_they_are_asked_for(client: openai.OpenAI, talker: LocalModel) -> None:
+    asked: Any = {"logprobs": True, "temperature": 1.5, "extra_body": {"return_token_ids": True}}
+    whole = chat(client, **asked)
+    ids, prompt = whole.choices[0].token_ids, whole.prompt_token_ids
+    assert len(prompt) == whole.usage.prompt_tokens and len(ids) == whole.usage.completion_tokens
+    shown = [list(talker.vocabulary.piece(token)) for token in ids]
+    assert shown == [token.bytes for token in whole.choices[0].logprobs.content]
+    chunks = list(chat(client, **asked, stream=True))
+    assert [getattr(chunk, "prompt_token_ids", None) for chunk in chunks] == [prompt] + [None] * (len(chunks) - 1)
+    assert [token for chunk in chunks for token in getattr(chunk.choices[0], "token_ids", [])] == ids
+    again = client.completions.create(
+        model="talker", prompt=prompt, max_tokens=24, seed=1, temperature=1.5, extra_body={"return_token_ids": True}
+    )
+    assert again.choices[0].token_ids == ids and again.choices[0].prompt_token_ids == prompt
+    assert "token_ids" not in chat(client).choices[0].to_dict()
+
+
+def test_adapters_are_models_of_their_own_names(tmp_path: Path) -> None:
+    base = build_talker(tmp_path / "base")
+    folders = {f"shop-{seed}": build_adapter(base, tmp_path / f"a{seed}", seed=seed) for seed in (1, 2)}
+    model = LocalModel.load(base, name="base", threads=1)
+    faces = {name: asyncio.run(model.with_adapter(name, folder)) for name, folder in folders.items()}
+    with served({"base": model, **faces}) as address:
+        client = openai.OpenAI(base_url=address, api_key=TOKEN, max_retries=0, timeout=60)
+        names = ["base", *faces]
+        told = {each.id: each.to_dict()["parent"] for each in client.models.list()}
+        assert told == {"base": None, "shop-1": "base", "shop-2": "base"}
+
+        def ask(name: str) -> str:
+            return chat(client, model=name, temperature=0).choices[0].message.content
+
+        alone = {name: ask(name) for name in names}
+        assert len(set(alone.values())) == 3
+        with ThreadPoolExecutor(9) as pool:
+            assert list(pool.map(ask, names * 6)) == [alone[name] for name in names * 6]
+
+
 def test_completions_go_on_with_a_text(client: openai.OpenAI) -> None:
     fields: Any = {"model": "talker", "prompt": "The quick brown", "max_tokens": 12, "seed": 2}
     whole = client.completions.create(**fields, logprobs=2)
@@ -225,7 +264,7 @@ def test_completions_go_on_with_a_text(client: openai.OpenAI) -> None:
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )  # fmt: skip
 def test_what_cannot_be_honoured_is_refused(
-    client: openai.OpenAI, talker: TextModel, fields: dict[str, Any], status: int, said: str
+    client: openai.OpenAI, talker: LocalModel, fields: dict[str, Any], status: int, said: str
 ) -> None:
     with pytest.raises(openai.APIStatusError) as refused:
         chat(client, **fields)
@@ -260,7 +299,7 @@ def test_bad_bodies_and_paths_have_their_errors(base: str) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_client_that_goes_away_stops_the_computing(base: str, talker: TextModel, stream: bool) -> None:
+def test_a_client_that_goes_away_stops_the_computing(base: str, talker: LocalModel, stream: bool) -> None:
     body = json.dumps({"model": "talker", "messages": ASK, "stream": stream, "logit_bias": None, "seed": 5}).encode()
     at = urlsplit(base)
     assert at.hostname and at.port
@@ -268,21 +307,23 @@ def test_a_client_that_goes_away_stops_the_computing(base: str, talker: TextMode
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         until(lambda: talker.running == 1)
-        decoding = talker._running[0].decoding if talker._running else talker._waiting[0].decoding
+        (decoding,) = talker.engine._jobs
         if stream:
             assert b"200 OK" in connection.recv(4096)
     until(lambda: talker.running == 0)
-    assert decoding._count < 400  # of more than 450 that it had room for
+    assert decoding.count < 400  # of more than 450 that it had room for
 
 
-async def test_litellm_talks_to_it(base: str, talker: TextModel) -> None:
+async def test_litellm_talks_to_it(base: str, talker: LocalModel) -> None:
     def asking(**fields: Any) -> ModelRequest:
         said = Message(role=Role.USER, spans=(Span(kind=SpanKind.TASK, text="Press the blue button."),))
         return ModelRequest(**{"purpose": Purpose.ACT, "messages": (said,), "max_tokens": 20, "seed": 3, **fields})
 
     model = LiteLLMModel("openai/talker", api_base=base, api_key=TOKEN, retries=0, leave_out=())
     reply, again = await model.call(asking(temperature=0.8)), await model.call(asking(temperature=0.8))
-    assert reply.text and reply == again
+    timeless = {"usage": {"seconds"}}
+    assert reply.text and reply.model_dump(exclude=timeless) == again.model_dump(exclude=timeless)
+    assert reply.usage.seconds > 0
     assert reply.usage.completion_tokens <= 20 and reply.usage.prompt_tokens > 5
     tool = ToolSpec(name="click", description="Clicks.", parameters=PARAMETERS)
     assert (await model.call(asking(tools=(tool,)))).text
@@ -380,6 +421,9 @@ def test_checkpoints_are_listed_while_another_process_works_with_them(workspace:
         (["--port", "BUSY"], "cannot listen on 127.0.0.1"),
         (["--host", "203.0.113.7", "--token", "t"], "cannot listen on 203.0.113.7"),
         (["/nowhere/at/all"], "no folder"),
+        (["--adapter", "shop"], "NAME=DIR"),
+        (["--adapter", "r1=x"], "two models would be served as r1"),
+        (["--adapter", "shop=/nowhere"], "could not read the adapter"),
         (["EMPTY"], "no config.json"),
     ],
 )

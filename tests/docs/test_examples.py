@@ -28,6 +28,7 @@ TRIED = {
     "own_model.py",
     "doors.py",
     "errands.py",
+    "twice.py",
     "walk.py",
     "test_contract.py",
     "pyproject.toml",
@@ -117,9 +118,9 @@ def test_remote_model(tmp_path: Path) -> None:
 def test_a_served_model_is_asked(tmp_path: Path) -> None:
     """The page's curl line and its script as they stand, but for the address. What `wisen models serve` itself prints
     is in tests/app/test_serve.py."""
-    from wisen.models.generation import TextModel
+    from wisen.models.local import LocalModel
 
-    model = TextModel.load(str(build_talker(tmp_path / "weights")), name="r3", threads=1)
+    model = LocalModel.load(str(build_talker(tmp_path / "weights")), name="r3", threads=1)
     at = copied("serving.md", tmp_path)
     (curl,) = (words for words in commands(ROOT / "docs" / "serving.md") if words[0] == "curl")
     with served({"r3": model}) as base:
@@ -189,6 +190,11 @@ def test_the_contract_notices_a_suite_that_breaks_it(errands: Path, tmp_path: Pa
 def test_ours_in_gymnasium(tmp_path: Path) -> None:
     told = ran([sys.executable, "walk.py"], copied("plugs.md", tmp_path))
     assert re.fullmatch(r"household/\S+ (True|False|None)\n", told), told
+
+
+def test_an_episode_is_gone_on_with_again_and_again(tmp_path: Path) -> None:
+    told = ran([sys.executable, "twice.py"], copied("environments.md", tmp_path))
+    assert told.startswith("You carry nothing.") and told.count("You are at the middle of the ") == 2, told
 
 
 def test_own_suite_evolves(errands: Path) -> None:

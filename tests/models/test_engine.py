@@ -12,7 +12,9 @@ from tests.support.tiny import asking, build
 from wisen.core.errors import ModelFault, SettingsError
 from wisen.core.protocols import Model
 from wisen.core.records import ModelReply, ModelRequest
-from wisen.models.engine import LocalEngine
+from wisen.models.engine.core import Core, Piece, Result
+from wisen.models.engine.jobs import TreeJob
+from wisen.models.local import LocalModel
 from wisen.models.tokens import Codec
 from wisen.trainers.checkpoints import describe
 
@@ -29,8 +31,8 @@ OPTIONS = (
 
 
 @pytest.fixture
-async def engine(tiny: Path) -> AsyncIterator[LocalEngine]:
-    engine = LocalEngine(tiny, name="tiny")
+async def engine(tiny: Path) -> AsyncIterator[LocalModel]:
+    engine = LocalModel.load(tiny, name="tiny", threads=1)
     yield engine
     await engine.close()
 
@@ -66,7 +68,7 @@ def drawn(replies: Sequence[ModelReply]) -> list[int]:
 
 @pytest.mark.parametrize("words", [0, 5, 40])
 async def test_one_pass_over_the_tree_equals_a_causal_pass_per_token(
-    engine: LocalEngine, tiny: Path, words: int
+    engine: LocalModel, tiny: Path, words: int
 ) -> None:
     request = of_length(words, temperature=1.0, seed=3)
     reply = await engine.call(request)
@@ -79,7 +81,7 @@ async def test_one_pass_over_the_tree_equals_a_causal_pass_per_token(
     assert max(reply.choice.logprobs) - min(reply.choice.logprobs) > 1e-3  # a model that says something
 
 
-async def test_the_reply_says_what_was_read_and_sampled(engine: LocalEngine, tiny: Path) -> None:
+async def test_the_reply_says_what_was_read_and_sampled(engine: LocalModel, tiny: Path) -> None:
     codec = Codec.load(tiny)
     request = asking("Go.", OPTIONS, page="a b", memory="Try it.", temperature=1.0)
     for seed in range(8):
@@ -95,48 +97,60 @@ async def test_the_reply_says_what_was_read_and_sampled(engine: LocalEngine, tin
         assert reply.usage.completion_tokens == len(reply.tokens.sampled_ids)
 
 
-async def test_a_reply_does_not_depend_on_its_neighbours_bit_for_bit(
+class Watch:
+    """What was computed, before it is rounded: the bytes of each answer by its prompt, and how many shared a pass."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.seen: dict[tuple[int, ...], list[bytes]] = {}
+        self.sizes: list[int] = []
+        run, take = Core.run, TreeJob.take
+
+        def watched_run(core: Core, pieces: Sequence[Piece]) -> list[Result]:
+            self.sizes.append(len({piece.place for piece in pieces}))
+            return run(core, pieces)
+
+        def watched_take(job: TreeJob, scores: Any) -> None:
+            self.seen.setdefault(job.prompt, []).append(scores.logits.tobytes() + scores.totals.tobytes())
+            take(job, scores)
+
+        monkeypatch.setattr(Core, "run", watched_run)
+        monkeypatch.setattr(TreeJob, "take", watched_take)
+
+
+async def test_a_reply_does_not_depend_on_its_neighbours_or_the_cache_bit_for_bit(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    raw: list[tuple[ModelRequest, bytes]] = []
-    sizes: list[int] = []
-    from wisen.models import engine as module
-
-    plain = module._reply
-
-    def watched(row: Any, scores: Any) -> ModelReply:
-        raw.append((row.request, scores.tobytes()))  # before they are rounded
-        return plain(row, scores)
-
-    class Watched(LocalEngine):
-        def _compute(self, batch: Any) -> list[ModelReply]:
-            sizes.append(len(batch))
-            return super()._compute(batch)
-
-    monkeypatch.setattr(module, "_reply", watched)
-    engine = Watched(tiny, name="tiny")
-    mine = of_length(20, temperature=1.0, seed=5)
+    engine = LocalModel.load(tiny, name="tiny", threads=1)
+    assert engine.engine.invariant
+    watch = Watch(monkeypatch)
+    mine = of_length(60, temperature=1.0, seed=5)
     alone = await engine.call(mine)
-    expected = raw[0][1]
-    same = [of_length(20, number) for number in range(1, 8)]
+    (key,) = watch.seen
+    (expected,) = watch.seen[key]
+    again = await engine.call(mine)  # now most of its prompt is in the cache
+    assert again == alone and engine.engine.prefix_tokens[0] >= 48
+    same = [of_length(60, number) for number in range(1, 8)]
     other = [of_length(words) for words in (1, 2, 60, 61, 90, 20, 140)]
-    for neighbours in (same, other, same[:1], same[:4]):
-        raw.clear()
-        sizes.clear()
-        replies = await asyncio.gather(engine.call(mine), *(engine.call(request) for request in neighbours))
-        assert max(sizes) > 1  # they did share a pass
-        assert [scores for request, scores in raw if request == mine] == [expected]
-        assert replies[0] == alone
+    for neighbours in (same, other, same[:1], same[:4], [mine] * 3):
+        for warm in (True, False):
+            watch.seen.clear()
+            watch.sizes.clear()
+            if not warm:
+                engine.engine.forget()
+            replies = await asyncio.gather(engine.call(mine), *(engine.call(request) for request in neighbours))
+            assert max(watch.sizes) > 1  # they did share a pass
+            assert set(watch.seen[key]) == {expected}
+            assert replies[0] == alone
     await engine.close()
 
 
-async def test_rows_that_share_a_pass_get_each_their_own_answer(engine: LocalEngine) -> None:
+async def test_rows_that_share_a_pass_get_each_their_own_answer(engine: LocalModel) -> None:
     requests = [of_length(number * 7, number, temperature=1.0, seed=number) for number in range(12)]
     together = await asyncio.gather(*(engine.call(request) for request in requests))
     assert together == [await engine.call(request) for request in requests]
 
 
-async def test_temperature_0_takes_the_most_probable_and_needs_no_seed(engine: LocalEngine) -> None:
+async def test_temperature_0_takes_the_most_probable_and_needs_no_seed(engine: LocalModel) -> None:
     for number in range(6):
         reply = await engine.call(of_length(6, number, seed=None))
         assert reply.choice is not None
@@ -144,7 +158,7 @@ async def test_temperature_0_takes_the_most_probable_and_needs_no_seed(engine: L
         assert not reply.choice.explored
 
 
-async def test_samples_follow_the_probabilities_and_the_seed(engine: LocalEngine) -> None:
+async def test_samples_follow_the_probabilities_and_the_seed(engine: LocalModel) -> None:
     requests = [of_length(4, temperature=1.0, seed=seed) for seed in range(400)]
     replies = await asyncio.gather(*(engine.call(request) for request in requests))
     counts = [drawn(replies).count(index) for index in range(len(OPTIONS))]
@@ -156,7 +170,7 @@ async def test_samples_follow_the_probabilities_and_the_seed(engine: LocalEngine
     assert list(reversed(again)) == replies
 
 
-async def test_a_low_temperature_sharpens(engine: LocalEngine) -> None:
+async def test_a_low_temperature_sharpens(engine: LocalModel) -> None:
     best = drawn([await engine.call(of_length(4))])[0]
     counts = {}
     for temperature in (0.05, 1.0):
@@ -165,7 +179,7 @@ async def test_a_low_temperature_sharpens(engine: LocalEngine) -> None:
     assert counts[0.05] > counts[1.0]
 
 
-async def test_exploration_is_uniform_and_says_so(engine: LocalEngine) -> None:
+async def test_exploration_is_uniform_and_says_so(engine: LocalModel) -> None:
     replies = await asyncio.gather(*(engine.call(of_length(4, explore=1.0, seed=seed)) for seed in range(400)))
     assert all(reply.choice is not None and reply.choice.explored for reply in replies)
     share = 1 / len(OPTIONS)
@@ -176,9 +190,9 @@ async def test_exploration_is_uniform_and_says_so(engine: LocalEngine) -> None:
     assert 60 < explored < 140
 
 
-async def test_what_it_cannot_honour_is_an_error(engine: LocalEngine) -> None:
-    with pytest.raises(SettingsError, match="options"):
-        await engine.call(asking("Go.", []))
+async def test_what_it_cannot_honour_is_an_error(engine: LocalModel) -> None:
+    with pytest.raises(SettingsError, match="explores among options"):
+        await engine.call(asking("Go.", [], explore=0.5))
     for field in ("temperature", "explore"):
         with pytest.raises(SettingsError, match="seed"):
             await engine.call(of_length(2, seed=None, **{field: 0.5}))
@@ -189,7 +203,27 @@ async def test_what_it_cannot_honour_is_an_error(engine: LocalEngine) -> None:
     assert (await engine.call(of_length(2))).text in OPTIONS  # it goes on
 
 
-async def test_a_caller_that_gives_up_harms_nobody(engine: LocalEngine) -> None:
+async def test_without_options_it_writes_and_says_what_it_sampled(engine: LocalModel, tiny: Path) -> None:
+    request = asking("Go.", [], page="a b", temperature=1.0, seed=4).model_copy(update={"max_tokens": 12})
+    reply, again = await asyncio.gather(engine.call(request), engine.call(request))
+    assert reply == again and reply.choice is None and reply.tokens is not None
+    assert (reply.tokens.prompt_ids, reply.tokens.span_ranges) == Codec.load(tiny).prompt(request.messages)
+    sampled = len(reply.tokens.sampled_ids)
+    assert len(reply.tokens.logprobs) == len(reply.tokens.entropies) == reply.usage.completion_tokens == sampled
+    assert reply.finish_reason == ("length" if sampled == 12 else "stop") and reply.tokens.allowed == ()
+    assert all(0 <= entropy <= math.log(engine.engine.loaded.width) for entropy in reply.tokens.entropies)
+    other = await engine.call(request.model_copy(update={"seed": 5}))
+    assert other.tokens is not None and other.tokens.sampled_ids != reply.tokens.sampled_ids
+
+
+async def test_entropies_of_a_choice_are_those_of_what_was_admitted(engine: LocalModel) -> None:
+    reply = await engine.call(of_length(4, temperature=1.0, seed=1))
+    assert reply.tokens is not None
+    for entropy, allowed in zip(reply.tokens.entropies, reply.tokens.allowed, strict=True):
+        assert entropy == pytest.approx(0, abs=1e-9) if len(allowed) == 1 else 0 < entropy <= math.log(len(allowed))
+
+
+async def test_a_caller_that_gives_up_harms_nobody(engine: LocalModel) -> None:
     impatient = asyncio.create_task(engine.call(of_length(8, 1)))
     patient = asyncio.create_task(engine.call(of_length(8, 2)))
     await asyncio.sleep(0)
@@ -200,7 +234,7 @@ async def test_a_caller_that_gives_up_harms_nobody(engine: LocalEngine) -> None:
 
 
 async def test_closing_leaves_no_caller_waiting(tiny: Path) -> None:
-    engine = LocalEngine(tiny, name="tiny")
+    engine = LocalModel.load(tiny, name="tiny", threads=1)
     calls = [asyncio.create_task(engine.call(of_length(8, number))) for number in range(20)]
     await asyncio.sleep(0)
     await engine.close()
@@ -209,19 +243,19 @@ async def test_closing_leaves_no_caller_waiting(tiny: Path) -> None:
     assert any(isinstance(end, ModelFault) for end in ends)
 
 
-async def test_a_failing_pass_reaches_every_caller_of_it(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(batch: Any) -> list[ModelReply]:
+async def test_a_failing_pass_reaches_every_caller_of_it(engine: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(core: Core, pieces: Sequence[Piece]) -> list[Result]:
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "_compute", broken)
+        patch.setattr(Core, "run", broken)
         ends = await asyncio.gather(*(engine.call(of_length(8, n)) for n in range(3)), return_exceptions=True)
         assert [str(end) for end in ends] == ["tiny failed: out of memory"] * 3
     assert (await engine.call(of_length(8))).text in OPTIONS
 
 
 def test_it_is_a_model(tiny: Path) -> None:
-    assert isinstance(LocalEngine(tiny, name="tiny"), Model)
+    assert isinstance(LocalModel.load(tiny, name="tiny", threads=1), Model)
 
 
 def test_equal_seeds_build_equal_weights(tiny: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from wisen.environments import registry
 
 HEAVY = (
     "chromadb langgraph.graph sentence_transformers torch transformers.models.llama matplotlib.pyplot "
-    "wisen.app.cli wisen.app.commands.evolve wisen.app.report wisen.evolution.evolve wisen.models.engine "
+    "wisen.app.cli wisen.app.commands.evolve wisen.app.report wisen.evolution.evolve wisen.models.local "
     "wisen.trainers.rft scipy.stats statsmodels.stats.proportion"
 )
 PATIENCE = 5.0  # seconds

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from wisen.app.server.serve import address, bound, serve
-from wisen.models.generation import TextModel
+from wisen.models.local import LocalModel
 
 TOKEN = "test-token"
 
 
 @contextmanager
-def served(models: Mapping[str, TextModel], token: str = TOKEN) -> Iterator[str]:
+def served(models: Mapping[str, LocalModel], token: str = TOKEN) -> Iterator[str]:
     """Serves while the block runs; gives the address that a client takes. The models are closed at the end."""
     listener = bound("127.0.0.1", 0)
     base = address(listener)

@@ -19,7 +19,9 @@ TEXTS = [
 ] * 8
 
 
-def build_talker(folder: Path, *, template: str | None = TEMPLATE, context: int = 256, seed: int = 3) -> Path:
+def build_talker(
+    folder: Path, *, template: str | None = TEMPLATE, context: int = 256, seed: int = 3, hidden: int = 32
+) -> Path:
     """A checkpoint of about 40,000 parameters. Its logits are sharp enough that a seed decides what it says."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -41,7 +43,7 @@ def build_talker(folder: Path, *, template: str | None = TEMPLATE, context: int 
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token=END, chat_template=template)
     config = LlamaConfig(
         vocab_size=len(tokenizer) + 5,  # as real ones, a few rows more than tokens
-        hidden_size=32,
+        hidden_size=hidden,
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
