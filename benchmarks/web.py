@@ -2,7 +2,6 @@
 
     python benchmarks/web.py families     opens all pages of MiniWoB++ and prints what each shows
     python benchmarks/web.py oracle       plays every family that the oracle knows, 10 seeds each
-    python benchmarks/web.py speed        random play of the default families, 4 contexts
     python benchmarks/web.py soak         200 episodes, with memory and processes before and after
 
 Every line of figures has the machine's load beside it. `oracle` ends with 1 where fewer than 98 % are solved in more
@@ -14,20 +13,21 @@ import asyncio
 import os
 import random
 import sys
-import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from processes import below, resident
+
 from wisen.core.errors import EnvironmentFault
 from wisen.core.records import Action, Split, Task
+from wisen.environments.play import played_by
 from wisen.environments.web.families import DEFAULT_FAMILIES, LEFT_OUT, text_families
 from wisen.environments.web.oracle import MiniWobOracle
 from wisen.environments.web.suite import MiniWobSuite
 
 Play = Callable[[Any, Task], Coroutine[Any, Any, bool]]
-LOOKS, STEPS, CONTEXTS = 40, 10, 4
+MOST_STEPS, STEPS, CONTEXTS = 150, 10, 4
 GROWTH_MB = 80  # of all processes together, from the 40th episode to the last
 
 
@@ -37,14 +37,8 @@ def say(text: str) -> None:
 
 
 async def by_oracle(environment: Any, task: Task) -> bool:
-    oracle, seen = MiniWobOracle(), await environment.reset(task)
-    for _ in range(LOOKS):
-        for action in oracle.solution(task, seen):
-            result = await environment.step(action)
-            seen = result.observation
-            if result.terminated:
-                return bool(result.success)
-    return False
+    _, steps = await played_by(MiniWobOracle(), environment, task, most=MOST_STEPS)
+    return bool(steps and steps[-1].success)
 
 
 async def at_random(environment: Any, task: Task) -> bool:
@@ -120,21 +114,6 @@ async def oracle(arguments: argparse.Namespace) -> int:
     return int(whole < len(by_family) - 3)
 
 
-async def speed(arguments: argparse.Namespace) -> int:
-    suite = MiniWobSuite(DEFAULT_FAMILIES)
-    await suite.start()
-    for name, play in (("random", at_random), ("oracle", by_oracle)):
-        tasks = list(suite.tasks(Split.LEARN, max(1, arguments.episodes // len(DEFAULT_FAMILIES))))
-        begun = time.monotonic()
-        solved = await played(suite, tasks, play)
-        seconds = time.monotonic() - begun
-        success = sum(solved.values()) / len(solved)
-        rate = len(tasks) / seconds
-        say(f"{name}: {len(tasks)} episodes in {seconds:.1f} s, {rate:.1f} a second, success {success:.0%}")
-    await suite.stop()
-    return 0
-
-
 async def soak(arguments: argparse.Namespace) -> int:
     suite = MiniWobSuite("text" if arguments.wide else DEFAULT_FAMILIES)
     await suite.start()
@@ -160,40 +139,14 @@ async def soak(arguments: argparse.Namespace) -> int:
     return int(growth > GROWTH_MB or more > 0 or left > 0)
 
 
-def below(pid: int) -> list[int]:
-    """Processes started by this one, and by those."""
-    parents: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            state, above = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-            if state != "Z":
-                parents.setdefault(int(above), []).append(int(folder.name))
-    found, queue = [], [pid]
-    while queue:
-        children = parents.get(queue.pop(), [])
-        found += children
-        queue += children
-    return found
-
-
-def resident() -> tuple[float, int]:
-    """Memory (proportional set size, MB) of this process and all below it, and how many there are."""
-    total, pids = 0, [os.getpid(), *below(os.getpid())]
-    for pid in pids:
-        with suppress(OSError):
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 1024, len(pids)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["families", "oracle", "speed", "soak"])
+    parser.add_argument("what", choices=["families", "oracle", "soak"])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--episodes", type=int, default=200)
     parser.add_argument("--wide", action="store_true", help="soak: all families that are played from text")
     arguments = parser.parse_args()
-    work = {"families": families, "oracle": oracle, "speed": speed, "soak": soak}[arguments.what]
+    work = {"families": families, "oracle": oracle, "soak": soak}[arguments.what]
     code = asyncio.run(work(arguments))
     say(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     raise SystemExit(code)

@@ -18,6 +18,7 @@ from wisen.core.records import (
     ModelReply,
     ModelRequest,
     Observation,
+    Snapshot,
     Split,
     StepResult,
     SuiteCard,
@@ -80,6 +81,22 @@ class Environment(Protocol):
 
 
 @runtime_checkable
+class Snapshots(Protocol):
+    """Optional, of an environment: an episode can be kept as it is and gone on with from there, as often as wanted, in
+    any environment of the same suite, also in another process. The same actions then have the same results."""
+
+    async def snapshot(self) -> Snapshot:
+        """The running episode; it goes on undisturbed. Raises `EnvironmentFault` where none runs, or it cannot be
+        kept."""
+        ...
+
+    async def restore(self, snapshot: Snapshot) -> Observation:
+        """Go on from there; returns what was seen last. An episode that was running here is over. Raises
+        `EnvironmentFault` for a snapshot of another suite or version."""
+        ...
+
+
+@runtime_checkable
 class Suite(Protocol):
     """A family of tasks with the environments that run them. `start` brings up what its environments share (a
     browser, a page server); `create` makes one environment per concurrent episode."""
@@ -101,7 +118,8 @@ class Suite(Protocol):
 
 @runtime_checkable
 class Described(Protocol):
-    """Optional, of a suite: what there is to know before choosing it. Starts nothing."""
+    """Optional, of a suite: what there is to know before choosing it. Starts nothing. What is known before its options
+    are, also where its packages are missing, is the attribute `about` of its class."""
 
     def card(self) -> SuiteCard: ...
 
@@ -110,7 +128,10 @@ class Described(Protocol):
 class Oracle(Protocol):
     """Solves tasks from what no agent may see. For tests only."""
 
-    def solution(self, task: Task, observation: Observation) -> Sequence[Action]: ...
+    def solution(self, task: Task, observation: Observation) -> Sequence[Action]:
+        """What to do from here: all of the way, or as far as this observation shows it; who has done that and is not
+        at the end asks again, with what is seen then. Nothing where it knows no way."""
+        ...
 
 
 class Judgement(Protocol):

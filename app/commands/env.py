@@ -19,12 +19,19 @@ DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8001
 
 
 @app.command("list")
-def list_environments() -> None:
+def list_environments(
+    markdown: Annotated[bool, typer.Option("--markdown", help="A table with all that their cards say.")] = False,
+) -> None:
     """One line per suite that can be named with --suite, those of installed packages included."""
-    from wisen.environments.registry import suites
+    from wisen.environments import registry
+    from wisen.environments.cards import table
 
-    for name, what in suites().items():
-        _say(f"{name:14} {what}")
+    if markdown:
+        cards = {name: registry.card(name) for name in registry.suites()}
+        typer.echo("\n".join(table({name: card for name, card in cards.items() if card is not None})))
+        return
+    for name, what in registry.suites().items():
+        _say(f"{name:17} {what}")
 
 
 @app.command()
@@ -42,6 +49,8 @@ def info(name: NameArgument, assignments: SetOption = None) -> None:
         _say(f"  {option} = {default}" if default else f"  {option}   (must be given)")
     given = _options(assignments)
     if missing := [option for option, default in options.items() if not default and option not in given]:
+        if (card := registry.card(name)) is not None:
+            _facts(card)
         _say(f"\nmore is known with --set {'=… --set '.join(missing)}=…")
         return
     suite = registry.create(name, **given)
@@ -50,19 +59,7 @@ def info(name: NameArgument, assignments: SetOption = None) -> None:
         shown = f"such as {tasks[0].id}, version {tasks[0].version}" if tasks else "no tasks"
         _say(f"{split}: {len({task.template_id for task in tasks})} templates, {shown}")
     if isinstance(suite, Described):
-        card = suite.card()
-        _say(card.summary)
-        lines = {
-            "tasks": ", ".join(f"{split} {count}" for split, count in card.sizes.items()),
-            "reward": card.reward,
-            "licence": card.licence,
-            "steps": str(card.max_steps or ""),
-            "seconds": f"{card.max_seconds:g}" if card.max_seconds else "",
-            "needs": "; ".join(card.needs),
-        }
-        for key, value in lines.items():
-            if value:
-                _say(f"{key}: {value}")
+        _facts(suite.card())
 
 
 @app.command()
@@ -132,6 +129,13 @@ def serve(
         drive(run, console, stopped="stopped")
     finally:
         listener.close()
+
+
+def _facts(card: Any) -> None:
+    from wisen.environments.cards import facts
+
+    for key, value in facts(card).items():
+        _say(f"{key}: {value}")
 
 
 def _options(assignments: list[str] | None) -> dict[str, Any]:

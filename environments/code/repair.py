@@ -5,9 +5,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from wisen.core.errors import EnvironmentFault
-from wisen.core.records import Action, Observation, Split, StepResult, SuiteCard, Task, ToolCall
+from wisen.core.records import Action, Acts, Observation, Snapshot, Split, StepResult, SuiteCard, Task, ToolCall
 from wisen.environments.code import problem as problems
 from wisen.environments.code.levels import checked_level
 from wisen.environments.code.moves import (
@@ -24,6 +25,7 @@ from wisen.environments.code.mutate import DID_NOT_END
 from wisen.environments.code.problem import Case, Problem, chosen_functions
 from wisen.environments.code.sandbox import Sandbox
 from wisen.environments.code.trial import run_code, try_source
+from wisen.environments.snapshots import kept, opened
 from wisen.environments.tasks import checked_task, seeds
 
 SUITE = "code-repair"
@@ -34,18 +36,24 @@ class CodeRepairSuite:
     accept (namespaces or landlock)."""
 
     name = SUITE
+    about: ClassVar = SuiteCard(
+        summary="Small functions with one wrong place; hidden tests decide.",
+        licence="Apache-2.0, our own",
+        templates=93,  # functions, by the kinds of their mutations; a test counts them
+        acts=(Acts.CHOICE, Acts.TEXT, Acts.TOOLS),
+        reward="0 or 1",
+        success="all hidden tests pass",
+        needs=("bubblewrap, or Linux 6.2 and root",),
+        snapshots=True,
+    )
 
     def __init__(self, functions: Sequence[str] = (), least: str = "landlock") -> None:
         self._functions = chosen_functions(SUITE, functions)
         self._sandbox = Sandbox(least=checked_level(least))
 
     def card(self) -> SuiteCard:
-        return SuiteCard(
-            summary="Small functions with one wrong place; hidden tests decide.",
-            licence="Apache-2.0, our own",
-            reward="1 if all hidden tests pass, else 0",
-            needs=("bubblewrap, or Linux 6.2 and root",),
-        )
+        whole = self._functions == problems.functions()
+        return self.about if whole else self.about.model_copy(update={"templates": None})
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
         """`per_template` tasks of each function. Their template is the function with the kind of mutation that the
@@ -81,11 +89,20 @@ class CodeRepairSuite:
         return CodeRepairOracle()
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What an episode is beside its task."""
+
+    lines: tuple[str, ...]
+    note: str
+
+
 @dataclass
 class _Episode:
     task: Task
     problem: Problem
     lines: tuple[str, ...]
+    note: str = ""  # what was said last
 
     @property
     def source(self) -> str:
@@ -102,40 +119,56 @@ class CodeRepairEnvironment:
 
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
         """Show the broken function. Raises `EnvironmentFault` for a task of another suite or version."""
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
-        checked_task(task, SUITE, problems.version())
+        self._refuse(task)
         problem = _problem_of(task)
         self._episode = _Episode(task, problem, problem.broken)
-        return _observe(self._episode, "")
+        return _observe(self._episode)
 
     async def step(self, action: Action) -> StepResult:
         """Act. Raises `EnvironmentFault` when no episode is running, or the sandbox cannot be had."""
-        episode = self._episode
-        if episode is None:
-            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
+        episode = self._running()
         try:
             name, arguments = understood(action, episode.lines)
             if name == "submit":
                 return await self._submit(episode)
             if isinstance(arguments, ReplaceLines):
                 episode.lines = edited(episode.lines, arguments)
-                note = "The source is changed."
+                episode.note = "The source is changed."
             elif isinstance(arguments, RunPython):
-                note = await run_code(self._sandbox, episode.source, arguments.code)
+                episode.note = await run_code(self._sandbox, episode.source, arguments.code)
             elif name == "run_tests":
-                note = await self._test_report(episode)
+                episode.note = await self._test_report(episode)
             else:
                 episode.lines = episode.problem.broken
-                note = "The source is as it was at the start."
+                episode.note = "The source is as it was at the start."
         except Impossible as why:
-            note = f"That action cannot be done. {why}"
-            return StepResult(observation=_observe(episode, note), info={"refused": str(why)})
-        return StepResult(observation=_observe(episode, note))
+            episode.note = f"That action cannot be done. {why}"
+            return StepResult(observation=_observe(episode), info={"refused": str(why)})
+        return StepResult(observation=_observe(episode))
+
+    async def snapshot(self) -> Snapshot:
+        episode = self._running()
+        return kept(episode.task, Kept(episode.lines, episode.note))
+
+    async def restore(self, snapshot: Snapshot) -> Observation:
+        self._refuse(snapshot.task)
+        was = opened(snapshot, Kept)
+        self._episode = _Episode(snapshot.task, _problem_of(snapshot.task), was.lines, was.note)
+        return _observe(self._episode)
 
     async def close(self) -> None:
         self._closed = True
         self._episode = None
+
+    def _refuse(self, task: Task) -> None:
+        if self._closed:
+            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        checked_task(task, SUITE, problems.version())
+
+    def _running(self) -> _Episode:
+        if self._episode is None:
+            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
+        return self._episode
 
     async def _test_report(self, episode: _Episode) -> str:
         problem = episode.problem
@@ -152,8 +185,8 @@ class CodeRepairEnvironment:
         trial = await try_source(self._sandbox, episode.source, problem.name, cases)
         success = trial.replies == tuple(case.expected for case in cases)
         self._episode = None
-        observation = _observe(episode, f"Submitted. The hidden tests {'pass' if success else 'fail'}.")
-        return StepResult(observation=observation, reward=float(success), terminated=True, success=success)
+        episode.note = f"Submitted. The hidden tests {'pass' if success else 'fail'}."
+        return StepResult(observation=_observe(episode), reward=float(success), terminated=True, success=success)
 
 
 class CodeRepairOracle:
@@ -176,7 +209,7 @@ def _problem_of(task: Task) -> Problem:
     return problems.make_problem(str(task.params.get("function", "")), task.seed)
 
 
-def _observe(episode: _Episode, note: str) -> Observation:
+def _observe(episode: _Episode) -> Observation:
     problem = episode.problem
     description = "\n".join(f"  {line}" for line in problem.description.splitlines())
     source = "\n".join(f"{number:3} | {line}" for number, line in enumerate(episode.lines, start=1))
@@ -186,7 +219,7 @@ def _observe(episode: _Episode, note: str) -> Observation:
     )
     return Observation(
         instruction=episode.task.instruction,
-        text=f"{text}\n\n{note}" if note else text,
+        text=f"{text}\n\n{episode.note}" if episode.note else text,
         actions=listed(problem, episode.lines),
         tools=TOOLS,
     )

@@ -6,18 +6,32 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
 from wisen.core.errors import EnvironmentFault
-from wisen.core.records import Action, Observation, Split, StepResult, SuiteCard, Task, ToolCall, ToolSpec
+from wisen.core.records import (
+    Action,
+    Acts,
+    Observation,
+    Snapshot,
+    Split,
+    StepResult,
+    SuiteCard,
+    Task,
+    ToolCall,
+    ToolSpec,
+)
 from wisen.environments.code import write_problem as problems
 from wisen.environments.code.levels import checked_level
 from wisen.environments.code.moves import Impossible
-from wisen.environments.code.problem import Case, chosen_functions
+from wisen.environments.code.pack import packed, unpacked
+from wisen.environments.code.problem import Case, chosen_functions, functions
 from wisen.environments.code.sandbox import Box, Limits, Sandbox
 from wisen.environments.code.trial import run_code, told, try_module
 from wisen.environments.code.write_problem import WriteProblem
+from wisen.environments.snapshots import kept, opened
 from wisen.environments.tasks import checked_task, seeds
 
 SUITE = "code-write"
@@ -85,19 +99,24 @@ class CodeWriteSuite:
     accept (namespaces or landlock)."""
 
     name = SUITE
+    about: ClassVar = SuiteCard(
+        summary="Functions to write from a description and examples, in one file or two; hidden tests decide.",
+        licence="Apache-2.0, our own",
+        templates=len(functions()) * len(problems.FORMS),
+        acts=(Acts.TOOLS, Acts.TEXT),
+        reward="0 or 1",
+        success="all hidden tests pass",
+        max_steps=12,
+        needs=("a model that writes", "bubblewrap, or Linux 6.2 and root"),
+        snapshots=True,
+    )
 
     def __init__(self, functions: Sequence[str] = (), least: str = "landlock") -> None:
         self._functions = chosen_functions(SUITE, functions)
         self._sandbox = Sandbox(least=checked_level(least))
 
     def card(self) -> SuiteCard:
-        return SuiteCard(
-            summary="Functions to write from a description and examples, in one file or two; hidden tests decide.",
-            licence="Apache-2.0, our own",
-            reward="1 if all hidden tests pass, else 0",
-            max_steps=12,
-            needs=("a model that writes", "bubblewrap, or Linux 6.2 and root"),
-        )
+        return self.about.model_copy(update={"templates": len(self._functions) * len(problems.FORMS)})
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
         """`per_template` tasks on each function, in the form (`alone`, `given`, `two-files`) that the seed picks."""
@@ -132,12 +151,22 @@ class CodeWriteSuite:
         return CodeWriteOracle()
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What an episode is beside its task."""
+
+    files: Base64Bytes
+    names: list[str]
+    note: str
+
+
 @dataclass
 class _Episode:
     task: Task
     problem: WriteProblem
     box: Box
     names: list[str] = field(default_factory=list)
+    note: str = ""  # what was said last
 
 
 class CodeWriteEnvironment:
@@ -150,39 +179,59 @@ class CodeWriteEnvironment:
 
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
         """Show what is asked for. Raises `EnvironmentFault` for a task of another suite or version."""
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
-        checked_task(task, SUITE, problems.version())
+        self._refuse(task)
         problem = _problem_of(task)
         await self._end()
         self._episode = _Episode(task, problem, await asyncio.to_thread(Box))
         for name, text in problem.given.items():
             await self._write(self._episode, WriteFile(path=name, text=text))
-        return _observe(self._episode, "")
+        return _observe(self._episode)
 
     async def step(self, action: Action) -> StepResult:
         """Act. Raises `EnvironmentFault` when no episode is running, or the sandbox cannot be had."""
-        episode = self._episode
-        if episode is None:
-            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
+        episode = self._running()
         try:
             name, arguments = understood(action)
         except Impossible as why:
-            note = f"That action cannot be done. {why}"
-            return StepResult(observation=_observe(episode, note), info={"refused": str(why)})
+            episode.note = f"That action cannot be done. {why}"
+            return StepResult(observation=_observe(episode), info={"refused": str(why)})
         if name == "submit":
             return await self._submit(episode)
         if isinstance(arguments, WriteFile):
-            note = await self._write(episode, arguments)
+            episode.note = await self._write(episode, arguments)
         elif isinstance(arguments, Run):
-            note = await run_code(self._sandbox, "", arguments.code, box=episode.box)
+            episode.note = await run_code(self._sandbox, "", arguments.code, box=episode.box)
         else:
-            note = await self._examples(episode)
-        return StepResult(observation=_observe(episode, note))
+            episode.note = await self._examples(episode)
+        return StepResult(observation=_observe(episode))
+
+    async def snapshot(self) -> Snapshot:
+        """With all files of the episode, 12 MB of them at most."""
+        episode = self._running()
+        files = await packed(self._sandbox, episode.box)
+        return kept(episode.task, Kept(files, episode.names, episode.note))
+
+    async def restore(self, snapshot: Snapshot) -> Observation:
+        self._refuse(snapshot.task)
+        was = opened(snapshot, Kept)
+        box = await unpacked(self._sandbox, was.files)
+        await self._end()
+        self._episode = _Episode(snapshot.task, _problem_of(snapshot.task), box, was.names, was.note)
+        return _observe(self._episode)
 
     async def close(self) -> None:
         self._closed = True
         await self._end()
+
+    def _refuse(self, task: Task) -> None:
+        if self._closed:
+            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        checked_task(task, SUITE, problems.version())
+
+    def _running(self) -> _Episode:
+        if self._episode is None:
+            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
+        return self._episode
 
     async def _end(self) -> None:
         episode, self._episode = self._episode, None
@@ -223,9 +272,9 @@ class CodeWriteEnvironment:
             if cases and success:
                 trial = await try_module(self._sandbox, episode.box, module, name, cases)
                 success = trial.replies == tuple(case.expected for case in cases)
-        observation = _observe(episode, f"Submitted. The hidden tests {'pass' if success else 'fail'}.")
+        episode.note = f"Submitted. The hidden tests {'pass' if success else 'fail'}."
         await self._end()
-        return StepResult(observation=observation, reward=float(success), terminated=True, success=success)
+        return StepResult(observation=_observe(episode), reward=float(success), terminated=True, success=success)
 
 
 class CodeWriteOracle:
@@ -251,7 +300,7 @@ def _call(case: Case) -> str:
     return f"solve({case.arguments[1:-1]})"
 
 
-def _observe(episode: _Episode, note: str) -> Observation:
+def _observe(episode: _Episode) -> Observation:
     problem = episode.problem
     examples = "\n".join(f"  {_call(case)} gives {case.expected}" for case in problem.visible)
     given = "".join(f"\n\n{name}:\n{text}" for name, text in problem.given.items())
@@ -259,6 +308,5 @@ def _observe(episode: _Episode, note: str) -> Observation:
         f"{problem.description}\n\nExamples (arguments and results as JSON):\n{examples}{given}\n\n"
         f"Files written: {', '.join(episode.names) or 'none'}.\n{_HOW}"
     )
-    return Observation(
-        instruction=episode.task.instruction, text=f"{text}\n\n{note}" if note else text, tools=TOOLS
-    )  # fmt: skip
+    note = f"\n\n{episode.note}" if episode.note else ""
+    return Observation(instruction=episode.task.instruction, text=f"{text}{note}", tools=TOOLS)

@@ -86,13 +86,14 @@ class Child:
     def __init__(self, process: Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._process, self._reader, self._writer = process, reader, writer
         self.broken = False
+        self.snapshots = False  # whether its environment offers them
 
     @classmethod
     async def start(cls, setup: Setup, python: str, seconds: float) -> "Child":
         """Raises what the suite raised while it started, or `EnvironmentFault` when it took longer than `seconds`."""
         process = Process(python)
         child = cls(process, *await asyncio.open_unix_connection(sock=process.socket, limit=LIMIT + 1))
-        await child._exchange(setup, seconds, "start")
+        child.snapshots = (await child._exchange(setup, seconds, "start")).snapshots
         return child
 
     @property

@@ -16,7 +16,7 @@ import threading
 import time
 from typing import Any
 
-from wisen.core.protocols import Environment, Suite
+from wisen.core.protocols import Environment, Snapshots, Suite
 from wisen.environments.isolated.wire import LIMIT, Call, Reply, Request, Setup, fault_of, line_of, record_of
 
 GRACE = 3.0  # seconds for putting things away once the other side is gone
@@ -56,7 +56,7 @@ async def _serve(connection: socket.socket) -> None:
             log.exception("%s did not start", setup.target)
             writer.write(line_of(Reply(fault=fault_of(error))))
             return
-        writer.write(line_of(Reply()))
+        writer.write(line_of(Reply(snapshots=isinstance(environment, Snapshots))))
         while line := await reader.readline():
             request = record_of(Request, line)
             writer.write(await _line(environment, oracle, request))
@@ -90,6 +90,10 @@ async def _reply(environment: Any, oracle: Any, request: Request) -> Reply:
             return Reply(result=await environment.step(action))
         case Request(call=Call.RESET, task=task) if task is not None:
             return Reply(observation=await environment.reset(task, screenshots=request.screenshots))
+        case Request(call=Call.SNAPSHOT):
+            return Reply(snapshot=await environment.snapshot())
+        case Request(call=Call.RESTORE, snapshot=snapshot) if snapshot is not None:
+            return Reply(observation=await environment.restore(snapshot))
         case Request(call=Call.SOLUTION, task=task, observation=observation) if task and observation:
             return Reply(actions=tuple(oracle.solution(task, observation)))
         case Request(call=Call.SECRETS, task=task) if task is not None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from wisen.core.errors import EnvironmentFault, SettingsError
-from wisen.core.protocols import Suite
-from wisen.core.records import Action, Observation, Split, StepResult, Task
+from wisen.core.protocols import Described, Suite
+from wisen.core.records import Action, Observation, Snapshot, Split, StepResult, SuiteCard, Task
 from wisen.environments.isolated.child import Child, Line, setup_of
 from wisen.environments.isolated.wire import Call, Request, Setup
 
@@ -18,10 +18,12 @@ class ProcessEnvironment:
     """Implements `Environment` by one in another process. When that process dies or hangs, the episode ends with an
     `EnvironmentFault`; the next `reset` starts another process."""
 
-    def __init__(self, setup: Setup, *, python: str, start_seconds: float, step_seconds: float) -> None:
+    def __init__(
+        self, setup: Setup, child: Child | None = None, *, python: str, start_seconds: float, step_seconds: float
+    ) -> None:
         self._setup, self._python = setup, python
         self._start_seconds, self._step_seconds = start_seconds, step_seconds
-        self._child: Child | None = None
+        self._child = child
         self.closed = False
 
     @property
@@ -37,13 +39,7 @@ class ProcessEnvironment:
             self._child = await Child.start(self._setup, self._python, self._start_seconds)
 
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
-        await self.start()
-        assert self._child is not None
-        request = Request(call=Call.RESET, task=task, screenshots=screenshots)
-        reply = await self._child.ask(request, self._start_seconds)
-        if reply.observation is None:
-            raise EnvironmentFault("the environment's process answered a reset with no observation")
-        return reply.observation
+        return await self._begin(Request(call=Call.RESET, task=task, screenshots=screenshots))
 
     async def step(self, action: Action) -> StepResult:
         if self._child is None or self.closed:
@@ -57,6 +53,29 @@ class ProcessEnvironment:
         self.closed = True
         if self._child is not None:
             await self._child.close()
+
+    async def _begin(self, request: Request) -> Observation:
+        await self.start()
+        assert self._child is not None
+        reply = await self._child.ask(request, self._start_seconds)
+        if reply.observation is None:
+            raise EnvironmentFault(f"the environment's process answered a {request.call} with no observation")
+        return reply.observation
+
+
+class KeepingEnvironment(ProcessEnvironment):
+    """One whose environment keeps and restores episodes; also in a process that was started since."""
+
+    async def snapshot(self) -> Snapshot:
+        if self._child is None or self.closed:
+            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
+        reply = await self._child.ask(Request(call=Call.SNAPSHOT), self._start_seconds)
+        if reply.snapshot is None:
+            raise EnvironmentFault("the environment's process answered with no snapshot")
+        return reply.snapshot
+
+    async def restore(self, snapshot: Snapshot) -> Observation:
+        return await self._begin(Request(call=Call.RESTORE, snapshot=snapshot))
 
 
 class IsolatedSuite:
@@ -95,6 +114,11 @@ class IsolatedSuite:
             return self._oracle
         raise AttributeError(f"{type(self).__name__} has no {name}")
 
+    def card(self) -> SuiteCard:
+        if isinstance(self._inner, Described):
+            return self._inner.card()
+        return SuiteCard(summary=f"The suite {self.name}, each environment in a process of its own.")
+
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
         return self._inner.tasks(split, per_template, offset=offset)
 
@@ -103,10 +127,15 @@ class IsolatedSuite:
 
     async def create(self) -> ProcessEnvironment:
         """Raises what the suite raises where it starts."""
-        environment = ProcessEnvironment(
-            self._setup, python=self._python, start_seconds=self._start_seconds, step_seconds=self._step_seconds
+        child = await Child.start(self._setup, self._python, self._start_seconds)
+        kind = KeepingEnvironment if child.snapshots else ProcessEnvironment
+        environment = kind(
+            self._setup,
+            child,
+            python=self._python,
+            start_seconds=self._start_seconds,
+            step_seconds=self._step_seconds,
         )
-        await environment.start()
         self._environments = [one for one in self._environments if not one.closed]
         self._environments.append(environment)
         return environment

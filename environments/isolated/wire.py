@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from wisen.core import errors
 from wisen.core.errors import EnvironmentFault, WisenError
-from wisen.core.records import JSON, Action, Observation, Record, StepResult, Task
+from wisen.core.records import JSON, Action, Observation, Record, Snapshot, StepResult, Task
 
 LIMIT = 64 * 1024 * 1024  # bytes of one line, without its end
 FAULTS = {kind.__name__: kind for kind in (errors.EnvironmentFault, errors.SettingsError, errors.StoreError)}
@@ -19,6 +19,8 @@ FAULTS = {kind.__name__: kind for kind in (errors.EnvironmentFault, errors.Setti
 class Call(StrEnum):
     RESET = "reset"
     STEP = "step"
+    SNAPSHOT = "snapshot"
+    RESTORE = "restore"
     CLOSE = "close"
     SOLUTION = "solution"  # what the suite's oracle says: for tests
     SECRETS = "secrets"
@@ -39,6 +41,7 @@ class Request(Record):
     task: Task | None = None
     action: Action | None = None
     observation: Observation | None = None
+    snapshot: Snapshot | None = None
     screenshots: Path | None = None
 
 
@@ -49,8 +52,12 @@ class Fault(Record):
 
 
 class Reply(Record):
+    """`snapshots`, of the reply to a setup: the environment keeps and restores episodes."""
+
     observation: Observation | None = None
     result: StepResult | None = None
+    snapshot: Snapshot | None = None
+    snapshots: bool = False
     actions: tuple[Action, ...] = ()
     texts: tuple[str, ...] = ()
     fault: Fault | None = None

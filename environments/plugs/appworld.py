@@ -12,10 +12,10 @@ import urllib.request
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from wisen.core.errors import EnvironmentFault, SettingsError
-from wisen.core.records import JSON, Action, Observation, Split, StepResult, SuiteCard, Task, ToolSpec
+from wisen.core.records import JSON, Action, Acts, Observation, Split, StepResult, SuiteCard, Task, ToolSpec
 from wisen.environments.plugs.listed import chosen, named_splits, sizes
 from wisen.environments.plugs.openenv_socket import is_here
 from wisen.environments.tool.calls import shortened
@@ -41,6 +41,14 @@ class AppWorldSuite:
     """
 
     name = SUITE
+    about: ClassVar = SuiteCard(
+        summary="AppWorld: everyday tasks in nine apps, by Python.",
+        licence="Apache-2.0 (appworld); the data have terms of their own",
+        acts=(Acts.TOOLS, Acts.TEXT),
+        reward="0 to 1, the share of unit tests that pass",
+        success="all of them pass",
+        needs=("a model that writes", "appworld in an environment of its own, with its data, serving"),
+    )
 
     def __init__(
         self,
@@ -71,12 +79,11 @@ class AppWorldSuite:
         self._experiment, self._seconds = experiment, float(seconds)
 
     def card(self) -> SuiteCard:
-        return SuiteCard(
-            summary="AppWorld: everyday tasks in nine apps, by Python",
-            licence="Apache-2.0 (appworld); the data have terms of their own",
-            sizes=sizes(self._tasks),
-            reward="0 to 1: the share of unit tests that pass; success is all of them",
-            needs=("appworld in an environment of its own, with its data", "appworld serve environment"),
+        return self.about.model_copy(
+            update={
+                "templates": len({task.template_id for task in self._tasks}),
+                "sizes": sizes(self._tasks),
+            }
         )
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:

@@ -6,10 +6,10 @@ is the accessibility tree with those numbers. The package, the sites and their a
 
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from wisen.core.errors import SettingsError
-from wisen.core.records import Observation, Split, SuiteCard, Task
+from wisen.core.records import Acts, Observation, Split, SuiteCard, Task
 from wisen.environments.plugs.gym_suite import GymEnvironment, Told, find, made
 from wisen.environments.plugs.listed import chosen, named_splits, sizes
 from wisen.environments.plugs.threads import OwnThread
@@ -32,6 +32,14 @@ class BrowserGymSuite:
     """
 
     name = SUITE
+    about: ClassVar = SuiteCard(
+        summary="BrowserGym's benchmarks: WebArena, WorkArena and others.",
+        licence="Apache-2.0 (browsergym); sites and data have their own",
+        acts=(Acts.TEXT,),
+        reward="as the task pays",
+        success="a last reward above 0",
+        needs=("browsergym-core and the benchmark's package", "the benchmark's sites"),
+    )
 
     def __init__(
         self,
@@ -62,12 +70,13 @@ class BrowserGymSuite:
         )
 
     def card(self) -> SuiteCard:
-        return SuiteCard(
-            summary=f"BrowserGym: {self._benchmark}",
-            licence="Apache-2.0 (browsergym); sites and data have their own",
-            sizes=sizes(self._tasks),
-            reward="as the task pays; success is a last reward above 0",
-            needs=(_PACKAGES.get(self._benchmark, f"browsergym.{self._benchmark}"), "the benchmark's sites"),
+        return self.about.model_copy(
+            update={
+                "summary": f"BrowserGym: {self._benchmark}",
+                "templates": len({task.template_id for task in self._tasks}),
+                "sizes": sizes(self._tasks),
+                "needs": (_PACKAGES.get(self._benchmark, f"browsergym.{self._benchmark}"), "the benchmark's sites"),
+            }
         )
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:

@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from wisen.core.errors import EnvironmentFault, SettingsError
-from wisen.core.records import JSON, Action, Observation, Split, StepResult, SuiteCard, Task
+from wisen.core.records import JSON, Action, Acts, Observation, Split, StepResult, SuiteCard, Task
 from wisen.environments.plugs.threads import OwnThread
 from wisen.environments.tasks import FIRST_SEED
 from wisen.environments.tool.calls import shortened
@@ -39,6 +39,15 @@ class GymSuite:
     """
 
     name = SUITE
+    about: ClassVar = SuiteCard(
+        summary="Any environment of gymnasium that can be told in words.",
+        licence="the environment's",
+        acts=(Acts.CHOICE, Acts.TEXT),
+        reward="as the environment pays",
+        success="a last reward of 1, or of the option success_reward",
+        extra="gymnasium",
+        needs=("the environment's package",),
+    )
 
     def __init__(
         self,
@@ -57,11 +66,9 @@ class GymSuite:
         self._seconds = float(seconds)
 
     def card(self) -> SuiteCard:
-        return SuiteCard(
-            summary=f"gymnasium: {', '.join(self._ids)}",
-            reward=f"as the environment pays; success is a last reward of at least {self._told.success_reward:g}",
-            needs=("gymnasium, and the package of the environment",),
-        )
+        success = f"a last reward of at least {self._told.success_reward:g}"
+        changed = {"summary": f"gymnasium: {', '.join(self._ids)}", "templates": len(self._ids), "success": success}
+        return self.about.model_copy(update=changed)
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
         version = _gymnasium().__version__

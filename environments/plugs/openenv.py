@@ -7,11 +7,11 @@ import urllib.request
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from wisen.core.errors import EnvironmentFault, SettingsError
 from wisen.core.ids import content_id
-from wisen.core.records import JSON, Action, Observation, Split, StepResult, SuiteCard, Task, ToolSpec
+from wisen.core.records import JSON, Action, Acts, Observation, Split, StepResult, SuiteCard, Task, ToolSpec
 from wisen.environments.plugs import openenv_wire as wire
 from wisen.environments.plugs.listed import chosen, deal, sizes
 from wisen.environments.plugs.openenv_dialects import Dialect, dialect, read_tools, speaks_mcp
@@ -36,6 +36,15 @@ class OpenEnvSuite:
     """
 
     name = SUITE
+    about: ClassVar = SuiteCard(
+        summary="Any OpenEnv server, by its address.",
+        licence="the server's",
+        acts=(Acts.CHOICE, Acts.TEXT, Acts.TOOLS),
+        reward="as the server pays",
+        success="as the server says, else a last reward of 1, or of the option success_reward",
+        extra="openenv",
+        needs=("the server",),
+    )
 
     def __init__(
         self, url: str, instruction: str = "", success_reward: float = 1.0, actions: str = "", seconds: float = 60.0
@@ -53,11 +62,13 @@ class OpenEnvSuite:
 
     def card(self) -> SuiteCard:
         listed = self._listed
-        return SuiteCard(
-            summary=str(self._metadata.get("description") or f"the OpenEnv server at {self._http}"),
-            sizes=sizes(listed) if listed else {},
-            reward=f"as the server pays; success is a last reward of at least {self._success:g}",
-            needs=(f"the server at {self._http}",),
+        return self.about.model_copy(
+            update={
+                "summary": str(self._metadata.get("description") or f"the OpenEnv server at {self._http}"),
+                "templates": len({task.template_id for task in listed}) or None,
+                "sizes": sizes(listed) if listed else {},
+                "needs": (f"the server at {self._http}",),
+            }
         )
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:

@@ -8,10 +8,10 @@ equal actions need not have equal results.
 
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from wisen.core.errors import SettingsError
-from wisen.core.records import Action, Observation, Split, SuiteCard, Task
+from wisen.core.records import Action, Acts, Observation, Split, SuiteCard, Task
 from wisen.environments.plugs.gym_suite import MOST_SHOWN, GymEnvironment, Told
 from wisen.environments.plugs.listed import chosen, named_splits, sizes
 from wisen.environments.tool.calls import shortened, written
@@ -30,6 +30,14 @@ class Tau2Suite:
     outside solo mode. seconds: for one call, in which that model may be asked."""
 
     name = SUITE
+    about: ClassVar = SuiteCard(
+        summary="tau2-bench: customer service by a policy, with tools.",
+        licence="MIT (tau2-bench)",
+        acts=(Acts.TEXT, Acts.TOOLS),
+        reward="0 to 1",
+        success="a reward of 1",
+        needs=("a model that writes", "tau2-bench from its repository (PyPI's tau2 is another thing)", "Python 3.12"),
+    )
 
     def __init__(
         self,
@@ -62,12 +70,11 @@ class Tau2Suite:
         )
 
     def card(self) -> SuiteCard:
-        return SuiteCard(
-            summary="tau2-bench: customer service by a policy, with tools",
-            licence="MIT",
-            sizes=sizes(self._tasks),
-            reward="0 or 1 at the end; success is 1",
-            needs=("tau2-bench from its repository (PyPI's tau2 is another thing)", "Python 3.12"),
+        return self.about.model_copy(
+            update={
+                "templates": len({task.template_id for task in self._tasks}),
+                "sizes": sizes(self._tasks),
+            }
         )
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:

@@ -4,11 +4,14 @@ TextWorld holds global random state and blocks while it works: use it in a proce
 """
 
 import contextlib
+import functools
 import json
 import os
 import re
 import shutil
 import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +89,7 @@ class CookingGame:
             raise EnvironmentFault(f"the game {path} is gone", "it is made again at the next start")
         self._env = textworld.start(str(path), wanted)
         self._state: Any = self._env.reset()
+        _remember(self._state["_game_progression"].state, self._env._inform7)
         self.objective = str(self._state.objective)
         self.text = clean(str(self._state.feedback).partition(self.objective)[2])
 
@@ -132,6 +136,44 @@ class CookingGame:
             elif fact.name == "in" and fact.arguments[1].type == "I":
                 hands.append(names[fact.arguments[0].name].name)
         return f'You are in the "{room}". You carry: {", ".join(sorted(hands)) or "nothing"}.'
+
+
+def _remember(world: Any, names: Any) -> None:
+    """Let TextWorld not look for what it has found before: the actions that some facts allow, and the names in an
+    action. Looking changes nothing, what was undone comes again, and what an act changes is of no matter for half of
+    the rules. The search takes as long as all else that is not the game's own machine."""
+    search: Callable[..., Iterable[Any]] = world.all_instantiations
+    known: dict[frozenset[Any], tuple[Any, ...]] = {}
+    of_rule: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+
+    @functools.cache
+    def asked(rule: Any) -> tuple[str, ...]:
+        """The kinds of facts that a rule asks for."""
+        return tuple(sorted({wanted.name for wanted in rule.preconditions}))
+
+    @functools.cache
+    def bound(rule: Any) -> bool:
+        """Whether these are all that it depends on."""
+        return set(rule.placeholders) <= {thing for wanted in rule.preconditions for thing in wanted.parameters}
+
+    def actions(rules: Iterable[Any], constants: Any) -> tuple[Any, ...]:
+        facts = frozenset(world.facts)
+        if facts not in known:
+            by_kind: dict[str, set[Any]] = defaultdict(set)
+            for fact in facts:
+                by_kind[fact.name].add(fact)
+            kinds = {kind: frozenset(found) for kind, found in by_kind.items()}
+            found: list[Any] = []
+            for rule in rules:
+                key = (rule.name, *(kinds.get(kind) for kind in asked(rule)))
+                if key not in of_rule or not bound(rule):
+                    of_rule[key] = tuple(search(rule, constants))
+                found += of_rule[key]
+            known[facts] = tuple(found)
+        return known[facts]
+
+    world.all_applicable_actions = actions
+    names._get_name_mapping = functools.cache(names._get_name_mapping)
 
 
 def clean(feedback: str) -> str:

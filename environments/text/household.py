@@ -1,12 +1,13 @@
 """The suite `household`: errands by ALFWorld's rules in houses of our own. Results on it are not ALFWorld scores."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from wisen.core.errors import EnvironmentFault, SettingsError
-from wisen.core.records import Action, Observation, Split, StepResult, Task
+from wisen.core.records import Action, Acts, Observation, Snapshot, Split, StepResult, SuiteCard, Task
+from wisen.environments.snapshots import kept, opened
 from wisen.environments.tasks import checked_task, seeds
 from wisen.environments.text import house as houses
 from wisen.environments.text.common import chosen, command_of, refusal
@@ -20,12 +21,25 @@ class HouseholdSuite:
     """Options: `errands`, of `house.ERRANDS` (all, if empty). `max_steps` truncates: ALFWorld's usual limit is 50."""
 
     name = SUITE
+    about: ClassVar = SuiteCard(
+        summary="Errands in a house, by the rules of ALFWorld, in houses of our own.",
+        licence="Apache-2.0, our own",
+        templates=len(ERRANDS),
+        acts=(Acts.CHOICE,),
+        reward="0 or 1",
+        success="the errand is done",
+        max_steps=50,
+        snapshots=True,
+    )
 
     def __init__(self, errands: Sequence[str] = (), max_steps: int = 50) -> None:
         self._errands = chosen(SUITE, "errands", errands, tuple(ERRANDS))
         if max_steps < 1:
             raise SettingsError(f"{SUITE}: max_steps = {max_steps} leaves no step")
         self._max_steps = max_steps
+
+    def card(self) -> SuiteCard:
+        return self.about.model_copy(update={"templates": len(self._errands), "max_steps": self._max_steps})
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
         return tuple(
@@ -56,71 +70,73 @@ class HouseholdSuite:
         return HouseholdOracle()
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """An episode at one moment."""
+@dataclass
+class Episode:
+    """`said`: what was told last, as it is shown."""
 
     house: House
-    steps: int
     max_steps: int
+    said: str
+    steps: int = 0
 
 
 class HouseholdEnvironment:
     """Actions are the texts that an observation lists. Reward and success come when the errand is done."""
 
     def __init__(self) -> None:
-        self._house: House | None = None
-        self._steps = self._max_steps = 0
+        self._task: Task | None = None
+        self._episode: Episode | None = None
         self._closed = False
 
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
-        checked_task(task, SUITE, VERSION)
-        self._house = houses.build(task.params["errand"], task.seed)
-        self._steps, self._max_steps = 0, int(task.params["max_steps"])
-        return _observed(self._house, houses.around(self._house), tuple(houses.moves(self._house)))
+        self._refuse(task)
+        house = houses.build(task.params["errand"], task.seed)
+        self._task, self._episode = task, Episode(house, int(task.params["max_steps"]), houses.around(house))
+        return _observed(house, self._episode.said, tuple(houses.moves(house)))
 
     async def step(self, action: Action) -> StepResult:
-        house = self._house
-        if house is None:
-            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
-        self._steps += 1
+        _, episode = self._running()
+        house = episode.house
+        episode.steps += 1
         admissible, command = tuple(houses.moves(house)), command_of(action)
         if command in admissible:
-            said = houses.act(house, command)
+            episode.said = houses.act(house, command)
             admissible = tuple(houses.moves(house))
         else:
-            said = refusal(action, admissible)
+            episode.said = refusal(action, admissible)
         done = house.done
-        truncated = not done and self._steps >= self._max_steps
+        truncated = not done and episode.steps >= episode.max_steps
         if done or truncated:
-            self._house, admissible = None, ()
+            self._episode, admissible = None, ()
         return StepResult(
-            observation=_observed(house, said, admissible),
+            observation=_observed(house, episode.said, admissible),
             reward=float(done),
             terminated=done,
             truncated=truncated,
             success=True if done else False if truncated else None,
-            info={"note": said},
+            info={"note": episode.said},
         )
 
     async def snapshot(self) -> Snapshot:
-        """The episode as it is now. Raises `EnvironmentFault` when none is running."""
-        if self._house is None:
-            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
-        return Snapshot(copy.deepcopy(self._house), self._steps, self._max_steps)
+        return kept(*self._running())
 
     async def restore(self, snapshot: Snapshot) -> Observation:
-        """Go on from there, here or in another environment, as often as you like."""
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
-        self._house = copy.deepcopy(snapshot.house)
-        self._steps, self._max_steps = snapshot.steps, snapshot.max_steps
-        return _observed(self._house, houses.around(self._house), tuple(houses.moves(self._house)))
+        self._refuse(snapshot.task)
+        self._task, self._episode = snapshot.task, opened(snapshot, Episode)
+        return _observed(self._episode.house, self._episode.said, tuple(houses.moves(self._episode.house)))
 
     async def close(self) -> None:
-        self._house, self._closed = None, True
+        self._episode, self._closed = None, True
+
+    def _refuse(self, task: Task) -> None:
+        if self._closed:
+            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        checked_task(task, SUITE, VERSION)
+
+    def _running(self) -> tuple[Task, Episode]:
+        if self._task is None or self._episode is None:
+            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
+        return self._task, self._episode
 
 
 def instruction(house: House) -> str:

@@ -5,11 +5,13 @@ import logging
 import re
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from wisen.core.errors import EnvironmentFault, SettingsError
-from wisen.core.records import JSON, Action, Observation, Split, StepResult, Task, ToolSpec
+from wisen.core.records import JSON, Action, Acts, Observation, Snapshot, Split, StepResult, SuiteCard, Task, ToolSpec
+from wisen.environments.snapshots import kept, opened
 from wisen.environments.tasks import checked_task, seeds
 from wisen.environments.text.common import chosen, extra_version
 
@@ -66,6 +68,18 @@ class ReasoningGymSuite:
     play."""
 
     name = SUITE
+    about: ClassVar = SuiteCard(
+        summary="Puzzles, one answer each.",
+        licence="Apache-2.0 (reasoning-gym)",
+        templates=len(KINDS),
+        acts=(Acts.TEXT, Acts.TOOLS),
+        reward="0 to 1",
+        success="a score of 1, or of the option threshold",
+        max_steps=TRIES,
+        extra="reasoning",
+        needs=("a model that writes",),
+        snapshots=True,
+    )
 
     def __init__(self, kinds: Sequence[str] = (), threshold: float = 1.0) -> None:
         if not isinstance(kinds, str):
@@ -77,6 +91,9 @@ class ReasoningGymSuite:
             raise SettingsError(f"{SUITE}: threshold = {threshold} is no score", "more than 0, at most 1")
         self._threshold = threshold
         self.version = f"{extra_version('reasoning_gym', 'reasoning-gym', 'reasoning')}/{CODE}"
+
+    def card(self) -> SuiteCard:
+        return self.about.model_copy(update={"templates": len(self._kinds)})
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
         return tuple(
@@ -109,53 +126,87 @@ class ReasoningGymSuite:
         return ReasoningGymOracle()
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What an episode is beside its task."""
+
+    steps: int
+    note: str
+
+
+@dataclass
+class _Episode:
+    task: Task
+    generator: Any
+    puzzle: JSON
+    steps: int = 0
+    note: str = HELP
+
+
 class ReasoningGymEnvironment:
     """One step: the answer. Its reward is the package's score, 0 to 1. What is no answer is told so."""
 
     def __init__(self, version: str) -> None:
         self._version = version
-        self._episode: tuple[Task, Any, JSON] | None = None  # task, generator, puzzle
-        self._steps = 0
+        self._episode: _Episode | None = None
         self._closed = False
 
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
-        checked_task(task, SUITE, self._version)
-        generator, puzzle = puzzle_of(task)
-        self._episode, self._steps = (task, generator, puzzle), 0
-        return _observed(task, puzzle, HELP)
+        self._refuse(task)
+        self._episode = _Episode(task, *puzzle_of(task))
+        return _observed(self._episode)
 
     async def step(self, action: Action) -> StepResult:
-        if self._episode is None:
-            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
-        task, generator, puzzle = self._episode
-        self._steps += 1
+        episode = self._running()
+        task = episode.task
+        episode.steps += 1
         answer = answer_of(action)
         if answer is None or len(answer) > LONGEST_ANSWER:
             note = "That is no answer." if answer is None else f"An answer has at most {LONGEST_ANSWER:,} characters."
-            truncated = self._steps >= TRIES
+            episode.note = f"{note} {HELP}"
+            truncated = episode.steps >= TRIES
             if truncated:
                 self._episode = None
             return StepResult(
-                observation=_observed(task, puzzle, f"{note} {HELP}"),
+                observation=_observed(episode),
                 truncated=truncated,
                 success=False if truncated else None,
                 info={"note": note},
             )
         self._episode = None
-        score = scored(task.params["kind"], generator, answer, puzzle)
+        score = scored(task.params["kind"], episode.generator, answer, episode.puzzle)
         success = score >= task.params["threshold"]
+        episode.note = f"Your answer was {'right' if success else 'not right'}."
         return StepResult(
-            observation=_observed(task, puzzle, f"Your answer was {'right' if success else 'not right'}."),
+            observation=_observed(episode),
             reward=score,
             terminated=True,
             success=success,
             info={"score": score, "max_score": 1.0},
         )
 
+    async def snapshot(self) -> Snapshot:
+        episode = self._running()
+        return kept(episode.task, Kept(episode.steps, episode.note))
+
+    async def restore(self, snapshot: Snapshot) -> Observation:
+        self._refuse(snapshot.task)
+        was = opened(snapshot, Kept)
+        self._episode = _Episode(snapshot.task, *puzzle_of(snapshot.task), was.steps, was.note)
+        return _observed(self._episode)
+
     async def close(self) -> None:
         self._closed, self._episode = True, None
+
+    def _refuse(self, task: Task) -> None:
+        if self._closed:
+            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        checked_task(task, SUITE, self._version)
+
+    def _running(self) -> _Episode:
+        if self._episode is None:
+            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
+        return self._episode
 
 
 class ReasoningGymOracle:
@@ -205,8 +256,9 @@ def scored(kind: str, generator: Any, answer: str, puzzle: JSON) -> float:
         return 0.0
 
 
-def _observed(task: Task, puzzle: JSON, note: str) -> Observation:
-    return Observation(instruction=task.instruction, text=f"{puzzle['question']}\n\n{note}", tools=(TOOL,))
+def _observed(episode: _Episode) -> Observation:
+    text = f"{episode.puzzle['question']}\n\n{episode.note}"
+    return Observation(instruction=episode.task.instruction, text=text, tools=(TOOL,))
 
 
 def _gym() -> Any:

@@ -3,11 +3,12 @@
 import logging
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from wisen.core.errors import EnvironmentFault, SettingsError
-from wisen.core.records import JSON, Action, Observation, Split, StepResult, Task, ToolSpec
+from wisen.core.records import JSON, Action, Acts, Observation, Split, StepResult, SuiteCard, Task, ToolSpec
 from wisen.environments.tasks import checked_task
 from wisen.environments.text.common import LONGEST_ACTION, chosen, command_of, extra_version, refusal
 from wisen.environments.text.experiments import EXPERIMENTS
@@ -41,6 +42,10 @@ ARGUMENTS = {"act": "command", "actions": "word"}
 log = logging.getLogger(__name__)
 
 
+def _sizes(names: Iterable[str]) -> dict[Split, int]:
+    return {split: sum(len(EXPERIMENTS[name].variations(split)) for name in names) for split in Split}
+
+
 class ScienceWorldSuite:
     """Options: `experiments`, names of `EXPERIMENTS` (all, if empty). `offered`: how many valid actions an observation
     lists, for models that choose; 0 lists none, which is ten times as fast, and models that write ask for them by word.
@@ -48,6 +53,18 @@ class ScienceWorldSuite:
     """
 
     name = SUITE
+    about: ClassVar = SuiteCard(
+        summary="Thirty experiments in a simulated laboratory, with the official splits.",
+        licence="Apache-2.0 (ScienceWorld)",
+        templates=len(EXPERIMENTS),
+        sizes=_sizes(EXPERIMENTS),
+        acts=(Acts.TEXT, Acts.TOOLS, Acts.CHOICE),
+        reward="-100 to 100",
+        success="a score of 100",
+        max_steps=max(one.steps for one in EXPERIMENTS.values()),
+        extra="science",
+        needs=("Java",),
+    )
 
     def __init__(
         self, experiments: Sequence[str] = (), offered: int = 0, simplifications: str = "easy", max_steps: int = 0
@@ -57,6 +74,11 @@ class ScienceWorldSuite:
             raise SettingsError(f"{SUITE}: offered = {offered} and max_steps = {max_steps} cannot be negative")
         self._offered, self._simplifications, self._max_steps = offered, simplifications, max_steps
         self.version = f"{extra_version('scienceworld', 'scienceworld', 'science')}/{CODE}"
+
+    def card(self) -> SuiteCard:
+        longest = self._max_steps or max(EXPERIMENTS[name].steps for name in self._names)
+        changed = {"templates": len(self._names), "sizes": _sizes(self._names), "max_steps": longest}
+        return self.about.model_copy(update=changed)
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
         """Variations of each experiment; its set may have fewer than asked for."""

@@ -1,10 +1,13 @@
 """The suite `textworld`: cook what the cookbook says, in a house made from a seed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from wisen.core.errors import EnvironmentFault, SettingsError
-from wisen.core.records import JSON, Action, Observation, Split, StepResult, Task
+from wisen.core.records import JSON, Action, Acts, Observation, Snapshot, Split, StepResult, SuiteCard, Task
+from wisen.environments.snapshots import kept, opened
 from wisen.environments.tasks import checked_task, seeds
 from wisen.environments.text.common import cache_folder, chosen, command_of, extra_version, refusal
 from wisen.environments.text.cooking import LEVELS, PLAIN, CookingGame, game_file
@@ -22,6 +25,17 @@ class TextWorldSuite:
     """
 
     name = SUITE
+    about: ClassVar = SuiteCard(
+        summary="Cooking games in houses made from seeds: read the recipe, fetch, cut, cook.",
+        licence="MIT (TextWorld); it depends on jericho, GPL-2.0",
+        templates=len(LEVELS),
+        acts=(Acts.CHOICE,),
+        reward="0 to the game's maximum (3 to 8)",
+        success="the game is won",
+        max_steps=100,
+        extra="text",
+        snapshots=True,
+    )
 
     def __init__(
         self,
@@ -51,6 +65,9 @@ class TextWorldSuite:
         self.version = f"{extra_version('textworld', 'textworld', 'text')}/{CODE}"
         folder = Path(cache).expanduser().absolute() if cache else cache_folder(SUITE)
         self._cache = folder / self.version.replace("/", "-")
+
+    def card(self) -> SuiteCard:
+        return self.about.model_copy(update={"templates": len(self._levels), "max_steps": self._max_steps})
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
         return tuple(
@@ -103,69 +120,105 @@ def _checked(own: JSON) -> JSON:
     return own
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What an episode is beside its task. A game is what was done in it: it is kept as its commands."""
+
+    commands: tuple[str, ...]
+    steps: int
+    note: str
+
+
+@dataclass
+class _Episode:
+    task: Task
+    game: CookingGame
+    commands: tuple[str, ...] = ()
+    steps: int = 0
+    note: str = ""  # why the last action was none
+
+
 class TextWorldEnvironment:
     """Actions are the texts that an observation lists. Each step's reward is what it added to the score, divided by the
-    game's maximum; `info` has both as they are. Blocks while TextWorld works."""
+    game's maximum; `info` has both as they are. Blocks while TextWorld works. To restore an episode is to play it again
+    from the start, 1 to 2 ms a step."""
 
     def __init__(self, version: str, cache: Path) -> None:
         self._version, self._cache = version, cache
-        self._game: CookingGame | None = None
-        self._steps = self._max_steps = 0
+        self._episode: _Episode | None = None
         self._closed = False
 
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
         """Start the task's game; the first time it is made, which takes seconds."""
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
-        checked_task(task, SUITE, self._version)
-        self._put_away()
-        path, _ = game_file(task.params["settings"], task.seed, self._cache)
-        self._game = CookingGame(path)
-        self._steps, self._max_steps = 0, int(task.params["max_steps"])
-        return _observed(self._game)
+        self._episode = _Episode(task, self._begun(task))
+        return _observed(self._episode)
 
     async def step(self, action: Action) -> StepResult:
-        game = self._game
-        if game is None:
-            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
-        command, admissible = command_of(action), game.commands
-        if command not in admissible:
-            note = refusal(action, admissible)
-            return self._result(game, 0.0, _observed(game, note), {"note": note})
-        before = game.score
-        game.step(command)
-        info = {"note": " ".join(game.text.split())[:600]}
-        return self._result(game, (game.score - before) / max(1, game.max_score), _observed(game), info)
-
-    async def close(self) -> None:
-        self._closed = True
-        self._put_away()
-
-    def _result(self, game: CookingGame, reward: float, observation: Observation, info: JSON) -> StepResult:
-        self._steps += 1
+        episode = self._running()
+        game, command = episode.game, command_of(action)
+        before, admissible = game.score, game.commands
+        if command in admissible:
+            game.step(command)
+            episode.commands, episode.note = (*episode.commands, command), ""
+            info = {"note": " ".join(game.text.split())[:600]}
+        else:
+            episode.note = refusal(action, admissible)
+            info = {"note": episode.note}
+        episode.steps += 1
         over = game.won or game.lost
-        truncated = not over and self._steps >= self._max_steps
-        if over or truncated:
-            self._put_away()
-        return StepResult(
-            observation=observation,
-            reward=reward,
+        truncated = not over and episode.steps >= int(episode.task.params["max_steps"])
+        result = StepResult(
+            observation=_observed(episode),
+            reward=(game.score - before) / max(1, game.max_score),
             terminated=over,
             truncated=truncated,
             info={**info, "score": game.score, "max_score": game.max_score},
             success=game.won if over else False if truncated else None,
         )
+        if over or truncated:
+            self._put_away()
+        return result
+
+    async def snapshot(self) -> Snapshot:
+        episode = self._running()
+        return kept(episode.task, Kept(episode.commands, episode.steps, episode.note))
+
+    async def restore(self, snapshot: Snapshot) -> Observation:
+        was = opened(snapshot, Kept)
+        game = self._begun(snapshot.task)
+        for command in was.commands:
+            game.step(command)
+        self._episode = _Episode(snapshot.task, game, was.commands, was.steps, was.note)
+        return _observed(self._episode)
+
+    async def close(self) -> None:
+        self._closed = True
+        self._put_away()
+
+    def _begun(self, task: Task) -> CookingGame:
+        if self._closed:
+            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        checked_task(task, SUITE, self._version)
+        self._put_away()
+        path, _ = game_file(task.params["settings"], task.seed, self._cache)
+        return CookingGame(path)
+
+    def _running(self) -> _Episode:
+        if self._episode is None:
+            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
+        return self._episode
 
     def _put_away(self) -> None:
-        game, self._game = self._game, None
-        if game is not None:
-            game.close()
+        episode, self._episode = self._episode, None
+        if episode is not None:
+            episode.game.close()
 
 
-def _observed(game: CookingGame, note: str = "") -> Observation:
+def _observed(episode: _Episode) -> Observation:
+    game = episode.game
     return Observation(
         instruction=game.objective,
-        text=f"{note or game.text}\n\n{game.place_and_hands}",
+        text=f"{episode.note or game.text}\n\n{game.place_and_hands}",
         actions=game.commands,
     )
 

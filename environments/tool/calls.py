@@ -7,6 +7,7 @@ import ast
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from wisen.core.records import Action, ToolCall, ToolSpec
@@ -47,7 +48,11 @@ class Toolbox:
 
     def __init__(self, tools: Iterable[ToolSpec]) -> None:
         self.specs = tuple(tools)
-        self._tools = {tool.name: (tool, _validator(tool.parameters)) for tool in self.specs}
+        validators = [_validator(tool.parameters) for tool in self.specs]
+        self._tools = {
+            tool.name: (tool, validator, _Plain.of(tool.parameters) if validator else None)
+            for tool, validator in zip(self.specs, validators, strict=True)
+        }
 
     def understood(self, action: Action) -> ToolCall:
         """The call that an action means, its arguments checked. Raises `BadCall`."""
@@ -55,10 +60,48 @@ class Toolbox:
         if call.name not in self._tools:
             raise BadCall(f"There is no tool {shortened(call.name, 60)!r}. There are: {', '.join(self._tools)}.")
         _check_size(call)
-        tool, validator = self._tools[call.name]
-        if wrong := _wrong(tool, validator, call.arguments):
+        tool, validator, plain = self._tools[call.name]
+        if not (plain and plain.fits(call.arguments)) and (wrong := _wrong(tool, validator, call.arguments)):
             raise BadCall(wrong)
         return call
+
+
+_KINDS = {"string": str, "integer": int, "boolean": bool}
+_PLAIN_KEYS = {"type", "properties", "required", "additionalProperties", "title", "description"}
+_PLAIN_VALUES = {"type", "maxLength", "title", "description"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """A schema of nothing but named texts, whole numbers and truths. What fits it needs no general look, which takes
+    longer than the call itself; what does not fit gets one, and words for what is wrong."""
+
+    values: Mapping[str, tuple[type, int]]  # of each argument: its type, the most characters
+    required: frozenset[str]
+
+    @classmethod
+    def of(cls, schema: Mapping[str, Any]) -> "_Plain | None":
+        """None for a schema that says more. It must be a valid one."""
+        values = schema.get("properties", {})
+        if schema.get("type") != "object" or not set(schema) <= _PLAIN_KEYS:
+            return None
+        for told in values.values():
+            if not isinstance(told, dict) or not set(told) <= _PLAIN_VALUES:
+                return None
+            if not isinstance(told.get("type"), str) or told["type"] not in _KINDS:
+                return None
+        known = {name: (_KINDS[told["type"]], told.get("maxLength", MOST_CHARACTERS)) for name, told in values.items()}
+        return cls(known, frozenset(schema.get("required", ())))
+
+    def fits(self, arguments: Mapping[str, Any]) -> bool:
+        """Sure of a yes only."""
+        if not self.required <= arguments.keys() <= self.values.keys():
+            return False
+        for name, value in arguments.items():
+            kind, most = self.values[name]
+            if type(value) is not kind or (isinstance(value, str) and len(value) > most):
+                return False
+        return True
 
 
 def shortened(text: str, length: int) -> str:

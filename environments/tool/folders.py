@@ -2,12 +2,17 @@
 
 import contextlib
 import fcntl
+import io
 import os
 import shutil
 import tempfile
 import weakref
+import zipfile
 from pathlib import Path
 
+from wisen.core.errors import EnvironmentFault
+
+MOST_KEPT = 16 << 20  # bytes of a packed folder
 _PREFIX = f"wisen-episodes-{os.getuid()}-"
 
 
@@ -28,6 +33,30 @@ class EpisodeFolders:
 
     def close(self) -> None:
         self._end()
+
+
+def packed(folder: Path) -> bytes:
+    """All that the folder holds. Raises `EnvironmentFault` for anything but files and folders, and for too much."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as archive:
+        for path in sorted(folder.rglob("*")):
+            name = path.relative_to(folder)
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                raise EnvironmentFault(f"an episode with {str(name)[:100]} cannot be kept: it is no file and no folder")
+            archive.write(path, name)
+            if made.tell() > MOST_KEPT:
+                raise EnvironmentFault(f"an episode of more than {MOST_KEPT >> 20} MB cannot be kept")
+    return made.getvalue()
+
+
+def unpack(data: bytes, folder: Path) -> None:
+    """Fill the empty folder with what was packed. Raises `EnvironmentFault` for anything else."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for entry in archive.infolist():
+                os.chmod(archive.extract(entry, folder), (entry.external_attr >> 16) & 0o777)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise EnvironmentFault(f"the folder cannot be filled: {error}") from error
 
 
 def sweep() -> int:

@@ -3,14 +3,18 @@
 import asyncio
 import contextlib
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import Base64Bytes
+
 from wisen.core.errors import EnvironmentFault
-from wisen.core.records import Action, Observation, StepResult, Task, ToolSpec
+from wisen.core.records import Action, Observation, Snapshot, StepResult, Task, ToolSpec
+from wisen.environments.snapshots import kept, opened
 from wisen.environments.tool.calls import BadCall, Toolbox, shortened
-from wisen.environments.tool.folders import EpisodeFolders
-from wisen.environments.tool.mcp_scenario import Prepared, Scenario
+from wisen.environments.tool.folders import EpisodeFolders, packed, unpack
+from wisen.environments.tool.mcp_scenario import Prepared, Scenario, scratch_prepared
 from wisen.environments.tool.mcp_session import Session
 
 FINISH = ToolSpec(
@@ -20,10 +24,19 @@ FINISH = ToolSpec(
 )
 
 
+@dataclass(frozen=True)
+class Kept:
+    """What an episode is beside its task. answers: newest first."""
+
+    folder: Base64Bytes
+    answers: tuple[str, ...]
+    steps: int
+
+
 @dataclass
 class _Episode:
+    task: Task
     scenario: Scenario
-    seed: int
     room: Path  # the folder that the tools work on, and the servers' log beside it
     session: Session
     prepared: Prepared
@@ -49,35 +62,15 @@ class McpEnvironment:
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
         """Copy the fixture and start the servers. Raises `EnvironmentFault` for an unknown task, or where a server
         does not start."""
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        scenario = self._scenario_of(task)
         await self._end()
-        scenario = self._scenarios.get(str(task.params.get("scenario", "")))
-        if scenario is None or scenario.version != task.version:
-            raise EnvironmentFault(
-                f"there is no task {task.id} of version {task.version!r} here", "make the panel anew"
-            )
-        room = self._folders.new()
-        try:
-            (room / "folder").mkdir()
-            prepared = await asyncio.to_thread(scenario.prepare, room / "folder", task.seed)
-            session = Session(
-                scenario.servers(task.seed), room / "folder", room / "log", taken=frozenset((FINISH.name,))
-            )
-            await session.open()
-        except BaseException:
-            shutil.rmtree(room, ignore_errors=True)
-            raise
-        toolbox = Toolbox((*session.tools, FINISH))
-        self._episode = _Episode(scenario, task.seed, room, session, prepared, toolbox)
+        self._episode = await self._begun(task, lambda folder: scenario.prepare(folder, task.seed))
         return _observe(self._episode)
 
     async def step(self, action: Action) -> StepResult:
         """Act. Raises `EnvironmentFault` when no episode is running, or a server has gone; then this episode is over,
         and the next can begin."""
-        episode = self._episode
-        if episode is None:
-            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
+        episode = self._running()
         try:
             call = episode.toolbox.understood(action)
             if call.name == FINISH.name:
@@ -90,9 +83,65 @@ class McpEnvironment:
             raise
         return await self._go_on(episode, reply.text, {"refused": reply.text[:500]} if reply.error else {})
 
+    async def snapshot(self) -> Snapshot:
+        """With a copy of the folder, 16 MB at most. Raises `EnvironmentFault` also where a server may know what does
+        not lie there."""
+        episode = self._running()
+        servers = episode.scenario.servers(episode.task.seed)
+        if knowing := [server.name for server in servers if not server.stateless]:
+            raise EnvironmentFault(
+                f"an episode with the server {knowing[0]} cannot be kept: it may know what is not in the folder",
+                "say stateless = true of it where it does not",
+            )
+        folder = await asyncio.to_thread(packed, episode.folder)
+        return kept(episode.task, Kept(folder, tuple(episode.answers), episode.steps))
+
+    async def restore(self, snapshot: Snapshot) -> Observation:
+        """Servers are started anew."""
+        scenario, task, was = self._scenario_of(snapshot.task), snapshot.task, opened(snapshot, Kept)
+
+        def refill(folder: Path) -> Prepared:
+            unpack(was.folder, folder)
+            return scratch_prepared(scenario, task.seed)
+
+        await self._end()
+        self._episode = await self._begun(task, refill)
+        self._episode.answers, self._episode.steps = list(was.answers), was.steps
+        return _observe(self._episode)
+
     async def close(self) -> None:
         self._closed = True
         await self._end()
+
+    def _scenario_of(self, task: Task) -> Scenario:
+        if self._closed:
+            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        scenario = self._scenarios.get(str(task.params.get("scenario", "")))
+        if scenario is None or scenario.version != task.version:
+            raise EnvironmentFault(
+                f"there is no task {task.id} of version {task.version!r} here", "make the panel anew"
+            )
+        return scenario
+
+    def _running(self) -> _Episode:
+        if self._episode is None:
+            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
+        return self._episode
+
+    async def _begun(self, task: Task, fill: Callable[[Path], Prepared]) -> _Episode:
+        """An episode in a fresh room whose folder `fill` fills; its servers are up."""
+        scenario, room = self._scenario_of(task), self._folders.new()
+        try:
+            (room / "folder").mkdir()
+            prepared = await asyncio.to_thread(fill, room / "folder")
+            session = Session(
+                scenario.servers(task.seed), room / "folder", room / "log", taken=frozenset((FINISH.name,))
+            )
+            await session.open()
+        except BaseException:
+            shutil.rmtree(room, ignore_errors=True)
+            raise
+        return _Episode(task, scenario, room, session, prepared, Toolbox((*session.tools, FINISH)))
 
     async def _go_on(self, episode: _Episode, text: str, info: dict[str, str]) -> StepResult:
         episode.steps += 1
@@ -113,7 +162,7 @@ class McpEnvironment:
         observation = _observe(episode)
         await episode.session.close()
         try:
-            share = await asyncio.to_thread(episode.scenario.check, episode.folder, episode.prepared, episode.seed)
+            share = await asyncio.to_thread(episode.scenario.check, episode.folder, episode.prepared, episode.task.seed)
         finally:
             await self._end()
         done = share >= 1.0

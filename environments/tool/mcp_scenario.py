@@ -24,7 +24,7 @@ from wisen.core.records import Split, ToolCall
 from wisen.environments.tool.mcp_session import Server
 
 _KNOWN = {"instruction", "python", "split", "max_steps", "servers"}
-_SERVER_KEYS = {"command", "url", "server", "call_s", "start_s", "env"}
+_SERVER_KEYS = {"command", "url", "server", "call_s", "start_s", "env", "stateless"}
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,7 @@ def _server(source: Path, name: str, given: Mapping[str, Any], processes: bool) 
         call_s=float(given.get("call_s", 30.0)),
         start_s=float(given.get("start_s", 30.0)),
         env=given.get("env", {}),
+        stateless=given.get("stateless") is True,
     )
 
 

@@ -29,7 +29,8 @@ class Server:
     folder to one, or `module:function` by name; it runs in this process.
 
     call_s, start_s: seconds that one call and the start may take. env: more environment variables for the command,
-    which otherwise gets only the harmless ones.
+    which otherwise gets only the harmless ones. stateless: all that it knows lies in the folder, so that a copy of the
+    folder is a copy of the episode.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Server:
     call_s: float = 30.0
     start_s: float = 30.0
     env: Mapping[str, str] = field(default_factory=dict)
+    stateless: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,30}", self.name):

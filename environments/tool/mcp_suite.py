@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from wisen.core.errors import SettingsError
-from wisen.core.records import Action, Observation, Split, Task, ToolCall
+from wisen.core.records import Action, Acts, Observation, Split, SuiteCard, Task, ToolCall
 from wisen.environments.tasks import FIRST_SEED, seeds
 from wisen.environments.tool.folders import EpisodeFolders
 from wisen.environments.tool.mcp import FINISH, McpEnvironment
@@ -19,6 +20,15 @@ class McpSuite:
     servers as processes where a task says how. scenarios: from Python, instead of a folder."""
 
     name = SUITE
+    about: ClassVar = SuiteCard(
+        summary="Tasks over a folder, with the tools of MCP servers; a checker looks at the folder afterwards.",
+        licence="the folder's; the examples are our own (Apache-2.0)",
+        acts=(Acts.TOOLS, Acts.TEXT),
+        reward="0 or 1",
+        success="the checker is content with all of it",
+        needs=("a model that writes", "the servers that a task names"),
+        snapshots=True,
+    )
 
     def __init__(
         self,
@@ -44,6 +54,17 @@ class McpSuite:
             raise SettingsError(f"{SUITE}: {root} has no task folders", "each holds a task.toml")
         self._scenarios = {scenario.name: scenario for scenario in scenarios}
         self._folders: EpisodeFolders | None = None
+
+    def card(self) -> SuiteCard:
+        fixed = [scenario for scenario in self._scenarios.values() if scenario.split is not None]
+        sizes = {} if len(fixed) < len(self._scenarios) else {split: len(self.tasks(split, 1)) for split in Split}
+        return self.about.model_copy(
+            update={
+                "templates": len(self._scenarios),
+                "sizes": sizes,
+                "max_steps": max(scenario.max_steps for scenario in self._scenarios.values()),
+            }
+        )
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
         """`per_template` tasks of each scenario that seeds vary; one that they do not vary is one task, in its own

@@ -46,6 +46,9 @@ def test_environments_are_listed(wisen: Wisen) -> None:
     names = [line.split()[0] for line in lines]
     assert names == sorted(names) and {"miniwob", "code-repair", "openenv", "gymnasium"} <= set(names)
     assert all(len(line.split()) > 3 for line in lines)
+    head, _, *rows = wisen("env", "list", "--markdown").output.splitlines()
+    assert head.startswith("| suite | what |") and set(names) >= {row.split("`")[1] for row in rows}
+    assert any(row.startswith("| `office` | Errands in a generated organisation") for row in rows)
 
 
 def test_one_is_explained(wisen: Wisen) -> None:
@@ -110,7 +113,7 @@ def test_a_served_one_is_played(wisen: Wisen) -> None:
         told = wisen("env", "play", "openenv", "--set", f"url={url}", "--seed", "2", typed='press lever "red"\n').output
         assert "Make it stop." in told and told.endswith("over: success, 1 step, reward 1\n")
         card = wisen("env", "info", "openenv", "--set", f"url={url}").output
-        assert "tasks: learn 300, gate 300, report 300" in card and "needs: the server at http" in card
+        assert "tasks: learn 300, gate 300, report 300" in card and "; the server at http" in card
 
 
 def test_the_program_plays_from_a_file_and_is_stopped_by_a_signal(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from wisen.core.errors import EnvironmentFault
-from wisen.core.protocols import Environment, Suite
-from wisen.core.records import Action, Observation, Split, StepResult, Task, ToolCall
+from wisen.core.protocols import Described, Environment, Snapshots, Suite
+from wisen.core.records import Action, Acts, Observation, Snapshot, Split, StepResult, Task, ToolCall
 from wisen.environments import registry
+from wisen.environments.play import played_by
 
 
 def extra(suite: str, package: str, name: str, *, java: bool = False) -> Any:
@@ -23,6 +24,7 @@ def extra(suite: str, package: str, name: str, *, java: bool = False) -> Any:
 
 
 SUITES = [
+    extra("agentdojo", "agentdojo", "security"),
     pytest.param("code-repair", marks=pytest.mark.sandbox),
     pytest.param("code-write", marks=pytest.mark.sandbox),
     pytest.param("harbor", marks=pytest.mark.sandbox),
@@ -93,14 +95,29 @@ async def play(environment: Environment, task: Task, actions: Sequence[Action]) 
 
 
 async def solved(suite: Suite, environment: Environment, task: Task) -> tuple[Observation, list[StepResult]]:
-    first = await environment.reset(task)
-    actions = oracle_of(suite).solution(task, first)
-    return first, [await environment.step(action) for action in actions]
+    return await played_by(oracle_of(suite), environment, task)
 
 
 async def test_it_is_a_suite_under_its_registered_name(suite: Suite) -> None:
     assert isinstance(suite, Suite) and suite.name in registry.suites()
     assert isinstance(await suite.create(), Environment)
+
+
+async def test_its_card_says_what_it_has(suite: Suite) -> None:
+    if not isinstance(suite, Described):
+        pytest.skip(f"{suite.name} has no card")
+    card, environment = suite.card(), await suite.create()
+    assert card.summary and card.acts and card.reward and card.success and card.licence
+    assert card.snapshots is isinstance(environment, Snapshots)
+    if card.sizes:
+        assert card.sizes == {split: len(suite.tasks(split, 10_000)) for split in Split}
+    else:
+        assert all(suite.tasks(split, 1, offset=100_000) for split in Split)
+    if card.templates:
+        assert len({task.template_id for split in Split for task in suite.tasks(split, 3)}) <= card.templates
+    first = await environment.reset(some(suite, 1)[0])
+    offered = ((first.actions, Acts.CHOICE), (first.tools, Acts.TOOLS))
+    assert [act for listed, act in offered if listed and act not in card.acts] == []
 
 
 async def test_panels_are_disjoint_repeatable_and_grow_by_offset(suite: Suite) -> None:
@@ -200,19 +217,40 @@ async def test_a_walk_stays_in_bounds_and_ends_for_good(suite: Suite) -> None:
 
 
 async def test_from_a_snapshot_the_same_follows(suite: Suite) -> None:
-    environment = await suite.create()
-    if not hasattr(environment, "snapshot"):
+    """There and in another environment, the snapshot having been written down and read, while the first goes on; the
+    steps before it count."""
+    environment, other = await suite.create(), await suite.create()
+    if not isinstance(environment, Snapshots) or not isinstance(other, Snapshots):
         pytest.skip(f"{suite.name} offers no snapshots")
-    other = await suite.create()
     for task in some(suite):
         actions = oracle_of(suite).solution(task, await environment.reset(task))
-        await environment.step(actions[0])
-        kept = await environment.snapshot()
-        ends = [[await environment.step(action) for action in actions[1:]]]
-        for room in (environment, other):
-            await room.restore(kept)
-            ends.append([await room.step(action) for action in actions[1:]])
-        assert ends[0] == ends[1] == ends[2] and ends[0][-1].success
+        half = len(actions) // 2
+        for action in (*actions[:half], IMPOSSIBLE[0]):
+            seen = (await environment.step(action)).observation
+        text = (await environment.snapshot()).model_dump_json()
+        ends = [[await environment.step(action) for action in actions[half:]]]
+        for room in (environment, other, other):
+            assert shown(await room.restore(Snapshot.model_validate_json(text))) == shown(seen)
+            ends.append([await room.step(action) for action in actions[half:]])
+        assert ends[0] == ends[1] == ends[2] == ends[3] and ends[0][-1].success
+
+
+async def test_what_cannot_be_kept_or_restored_is_a_fault(suite: Suite) -> None:
+    environment, task = await suite.create(), some(suite, 1)[0]
+    if not isinstance(environment, Snapshots):
+        pytest.skip(f"{suite.name} offers no snapshots")
+    with pytest.raises(EnvironmentFault):
+        await environment.snapshot()
+    first = await environment.reset(task)
+    kept = await environment.snapshot()
+    for changed in ({"task": task.model_copy(update={"version": "other"})}, {"state": b"{}"}):
+        with pytest.raises(EnvironmentFault):
+            await environment.restore(kept.model_copy(update=changed))
+    assert shown(await environment.restore(kept)) == shown(first)
+    await environment.close()
+    for refused in (environment.snapshot(), environment.restore(kept)):
+        with pytest.raises(EnvironmentFault):
+            await refused
 
 
 async def test_the_oracle_solves_and_success_is_said_only_at_the_end(suite: Suite) -> None:

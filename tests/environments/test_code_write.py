@@ -130,6 +130,43 @@ async def test_files_stay_from_action_to_action(environment: CodeWriteEnvironmen
     assert "TypeError" in failed.observation.text and not failed.terminated
 
 
+async def test_all_files_come_back_with_their_rights_and_a_link_leads_nowhere(
+    environment: CodeWriteEnvironment, tmp_path: Path
+) -> None:
+    """Also those that code made, and in another environment; what was done after the snapshot is undone."""
+    secret = tmp_path / "secret"
+    secret.write_text("of this machine")
+    await environment.reset(task_of("alone"))
+    made = (
+        "import os; os.mkdir('inner'); open('inner/raw', 'wb').write(bytes(range(256))); "
+        f"os.chmod('inner/raw', 0o500); os.symlink({str(secret)!r}, 'out'); os.mkfifo('pipe')"
+    )
+    await environment.step(call("run", code=made))
+    kept = await environment.snapshot()
+    await environment.step(call("run", code="import shutil; shutil.rmtree('inner'); print('gone')"))
+    other = CodeWriteEnvironment(environment._sandbox)
+    for room in (environment, other):
+        assert "(no output)" in (await room.restore(kept)).text
+        look = (
+            "import os, stat; print(sorted(os.listdir('.')), oct(os.stat('inner/raw').st_mode), os.readlink('out')); "
+            "print(open('inner/raw', 'rb').read() == bytes(range(256)), os.path.exists('out'))"
+        )
+        told = (await room.step(call("run", code=look))).observation.text
+        assert f"['inner', 'out', 'pipe'] 0o100500 {secret}\nTrue False" in told, told
+    await other.close()
+    assert secret.read_text() == "of this machine"
+
+
+async def test_what_is_too_much_to_keep_is_a_fault_and_the_episode_goes_on(environment: CodeWriteEnvironment) -> None:
+    await environment.reset(task_of("alone"))
+    await environment.step(
+        call("run", code="import os; [open(str(n), 'wb').write(os.urandom(15 << 20)) for n in range(2)]")
+    )
+    with pytest.raises(EnvironmentFault, match="cannot be kept"):
+        await environment.snapshot()
+    assert "going on" in (await environment.step(call("run", code="print('going on')"))).observation.text
+
+
 async def test_a_link_in_place_of_a_file_leads_nowhere(environment: CodeWriteEnvironment, tmp_path: Path) -> None:
     outside = tmp_path / "outside.py"
     outside.write_text("untouched")

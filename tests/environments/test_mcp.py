@@ -302,6 +302,29 @@ def test_a_room_in_use_is_not_swept(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert not mine.root.exists()
 
 
+async def test_an_episode_is_kept_only_where_its_folder_is_all_of_it(suites: Any) -> None:
+    environment, _ = await begun(suites(raw("plain")))
+    with pytest.raises(EnvironmentFault, match="with the server raw cannot be kept"):
+        await environment.snapshot()
+    await environment.close()
+
+
+@pytest.mark.parametrize("left", ["link", "pipe"])
+async def test_a_folder_with_more_than_files_is_not_kept(left: str) -> None:
+    suite = McpSuite()
+    await suite.start()
+    environment = await suite.create()
+    await environment.reset(suite.tasks(Split.LEARN, 1)[0])
+    folder = environment._episode.folder  # type: ignore[union-attr]
+    if left == "link":
+        (folder / "link").symlink_to("/etc/passwd")
+    else:
+        os.mkfifo(folder / "pipe")
+    with pytest.raises(EnvironmentFault, match=f"an episode with {left} cannot be kept"):
+        await environment.snapshot()
+    await suite.stop()
+
+
 @pytest.mark.parametrize("path", ["../../../etc/passwd", "/etc/passwd", "link", ".", "", "a\0b", "x" * 400, "é/ü.txt"])
 async def test_the_folder_server_stays_in_its_folder(suites: Any, path: str) -> None:
     environment, _ = await begun(suites(Server("files", server=FOLDER)))

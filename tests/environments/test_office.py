@@ -9,11 +9,12 @@ import pytest
 
 from wisen.core.errors import EnvironmentFault, SettingsError
 from wisen.core.records import Action, Observation, Split, Task, ToolCall
+from wisen.environments.snapshots import opened
 from wisen.environments.tool.calls import written
 from wisen.environments.tool.office import environment as office
 from wisen.environments.tool.office.conventions import VARIANTS, conventions_of
 from wisen.environments.tool.office.desk import Desk
-from wisen.environments.tool.office.environment import OfficeEnvironment, job_for
+from wisen.environments.tool.office.environment import Kept, OfficeEnvironment, job_for
 from wisen.environments.tool.office.offers import MOST
 from wisen.environments.tool.office.oracle import solved
 from wisen.environments.tool.office.organisation import organisation
@@ -110,21 +111,6 @@ async def test_what_can_be_looked_at_is_the_same_whatever_the_ways(monkeypatch: 
     assert seen[0] == seen[1] == seen[2] and len(seen[0]) > 100
 
 
-async def test_a_snapshot_is_gone_on_with_elsewhere(desk: OfficeEnvironment) -> None:
-    one = task("settle-ticket")
-    await desk.reset(one)
-    calls = OfficeSuite().oracle().calls(one)
-    half = len(calls) // 2
-    for step in calls[:half]:
-        await desk.step(Action(tool_call=step))
-    kept = await desk.snapshot()
-    first = [await desk.step(Action(tool_call=step)) for step in calls[half:]]
-    other = OfficeEnvironment()
-    await other.restore(kept)
-    assert [await other.step(Action(tool_call=step)) for step in calls[half:]] == first
-    assert first[-1].success
-
-
 async def test_spending_without_approval_is_a_violation_and_fails(desk: OfficeEnvironment) -> None:
     for seed in range(20):
         one = task("buy", seed=seed)
@@ -181,11 +167,11 @@ async def test_a_refusal_changes_nothing_and_does_not_say_why(desk: OfficeEnviro
         one = task("refund", house=house)
         facts = job_for(one)[0].facts
         await desk.reset(one)
-        before = (await desk.snapshot()).state
+        before = opened(await desk.snapshot(), Kept).state
         refused = await desk.step(call("refund_order", order=facts["order"], reference="x"))
         told = refused.info["refused"]
         assert not any(word in told.lower() for word in ("ticket", "hold", "mail"))
-        assert (await desk.snapshot()).state is before and refused.cost == 0.0
+        assert opened(await desk.snapshot(), Kept).state == before and refused.cost == 0.0
 
 
 async def test_an_episode_without_end_is_cut_short(desk: OfficeEnvironment) -> None:

@@ -3,11 +3,12 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from wisen.core.records import Action, ToolCall, ToolSpec
-from wisen.environments.tool.calls import MOST_CHARACTERS, BadCall, Toolbox, written
+from wisen.environments.tool.calls import MOST_CHARACTERS, BadCall, Toolbox, _Plain, written
 
 SPEC = ToolSpec(
     name="say",
@@ -34,6 +35,49 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True), VALUES, max_size=4))
 def test_what_is_written_is_read_back(arguments: dict) -> None:
     assert BOX.understood(Action(text=written("free", arguments))) == ToolCall(name="free", arguments=arguments)
+
+
+PLAIN = ToolSpec(
+    name="plain",
+    description="",
+    parameters={
+        "type": "object",
+        "properties": {
+            "text": {"type": "string", "maxLength": 3, "description": "short"},
+            "times": {"type": "integer"},
+            "loud": {"type": "boolean"},
+        },
+        "required": ["text"],
+        "additionalProperties": False,
+    },
+)
+
+
+@given(st.dictionaries(st.sampled_from(["text", "times", "loud", "more"]), VALUES | st.floats(), max_size=3))
+@example({"text": "abc", "times": True})
+@example({"text": "abcd"})
+@example({"text": "🙂🙂🙂", "times": 2.0, "loud": False})
+def test_the_short_look_at_plain_arguments_says_what_the_schema_says(arguments: dict) -> None:
+    valid = Draft202012Validator(PLAIN.parameters).is_valid(arguments)
+    try:
+        understood = Toolbox((PLAIN,)).understood(Action(tool_call=ToolCall(name="plain", arguments=arguments)))
+        assert valid and understood.arguments == arguments
+    except BadCall:
+        assert not valid
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"type": "object", "properties": {"text": {"type": "string", "minLength": 2}}},
+        {"type": "object", "properties": {"text": {"type": ["string", "null"]}}},
+        {"type": "object", "properties": {"text": True}},
+        {"type": "object", "properties": {"text": {"type": "string"}}, "maxProperties": 0},
+    ],
+)
+def test_a_schema_that_says_more_gets_the_long_look(schema: dict) -> None:
+    assert Draft202012Validator.check_schema(schema) is None and _Plain.of(schema) is None
 
 
 @given(st.text(max_size=200))

@@ -6,9 +6,10 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from wisen.core.errors import EnvironmentFault, SettingsError
-from wisen.core.records import Action, Observation, Split, StepResult, SuiteCard, Task, ToolCall, ToolSpec
+from wisen.core.records import Action, Acts, Observation, Split, StepResult, SuiteCard, Task, ToolCall, ToolSpec
 from wisen.environments.code.harbor.folder import HarborTask, find_tasks, read_task
 from wisen.environments.code.harbor.rooms import ENGINES, BubblewrapRoom, ContainerRoom, Room
 from wisen.environments.code.sandbox import Sandbox
@@ -44,6 +45,14 @@ class HarborSuite:
     that one command may take."""
 
     name = SUITE
+    about: ClassVar = SuiteCard(
+        summary="Task folders in Harbor's format: a shell to work in, tests that decide.",
+        licence="the folder's; the examples are our own (Apache-2.0)",
+        acts=(Acts.TOOLS, Acts.TEXT),
+        reward="-1 to 1, as the tests write",
+        success="a reward of 1",
+        needs=("a model that writes", "bubblewrap, Docker or Podman"),
+    )
 
     def __init__(self, folder: str = "", engine: str = "bubblewrap", split: str = "", command_s: float = 60.0) -> None:
         if engine not in ENGINES:
@@ -69,13 +78,13 @@ class HarborSuite:
         )
 
     def card(self) -> SuiteCard:
-        return SuiteCard(
-            summary="Task folders in Harbor's format: a shell to work in, tests that decide.",
-            licence="the folder's; the examples are our own (Apache-2.0)",
-            sizes=sizes(self._tasks),
-            reward="what the tests write, cut to -1..1; success is 1",
-            needs=("a model that writes", self._engine),
-        )  # fmt: skip
+        return self.about.model_copy(
+            update={
+                "templates": len(self._tasks),
+                "sizes": sizes(self._tasks),
+                "needs": ("a model that writes", self._engine),
+            }
+        )
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
         """Each folder is a template with one task."""

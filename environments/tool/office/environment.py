@@ -1,10 +1,11 @@
 """One desk in the organisation: plays tasks of the suite `office`, one episode at a time."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from wisen.core.errors import EnvironmentFault
-from wisen.core.records import Action, Observation, StepResult, Task, ToolCall
+from wisen.core.records import Action, Observation, Snapshot, StepResult, Task
+from wisen.environments.snapshots import kept, opened
 from wisen.environments.tasks import checked_task, not_ours
 from wisen.environments.tool.calls import BadCall, Toolbox, shortened
 from wisen.environments.tool.office.checkers import judged, remark
@@ -23,16 +24,25 @@ _EARLIER = 6  # answers that stay in sight
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All of an episode. Immutable, so that keeping one costs nothing."""
+class Kept:
+    """What an episode is beside its task. answers: newest first, each once."""
 
+    state: State
+    seen: Seen
+    answers: tuple[str, ...]
+    steps: int
+
+
+@dataclass(slots=True)
+class _Episode:
     task: Task
     job: Job
     desk: Desk
+    opening: str
     state: State
     seen: Seen
     actions: tuple[str, ...]
-    answers: tuple[str, ...] = ()  # newest first, each once
+    answers: tuple[str, ...] = ()
     steps: int = 0
 
 
@@ -51,16 +61,16 @@ class OfficeEnvironment:
     """Actions: tool calls, or their text form. `finish` ends the episode; only then the final state is judged."""
 
     def __init__(self) -> None:
-        self._episode: Snapshot | None = None
+        self._episode: _Episode | None = None
         self._closed = False
 
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
         """Begin the task. Raises `EnvironmentFault` for a task of another suite or version."""
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        self._refuse_closed()
         job, desk = job_for(task)
-        seen = seen_in(job.instruction, opening(job), job.house)
-        self._episode = Snapshot(task, job, desk, job.state, seen, offered(seen, job.house))
+        told = opening(job)
+        seen = seen_in(job.instruction, told, job.house)
+        self._episode = _Episode(task, job, desk, told, job.state, seen, offered(seen, job.house))
         return _observe(self._episode)
 
     async def step(self, action: Action) -> StepResult:
@@ -69,61 +79,67 @@ class OfficeEnvironment:
         try:
             call = _TOOLBOX.understood(action)
         except BadCall as why:
-            return self._go_on(episode, str(why), info={"refused": str(why)})
+            return self._go_on(episode, str(why), refused=True)
         if call.name == FINISH:
             return self._finish(episode)
-        return self._call(episode, call)
+        answer = episode.desk.call(episode.state, call.name, call.arguments)
+        seen = episode.seen.after(answer.text, episode.job.house)
+        if seen != episode.seen:
+            episode.seen, episode.actions = seen, offered(seen, episode.job.house)
+        episode.state = answer.state
+        return self._go_on(episode, answer.text, refused=answer.refused, violation=answer.violation, cost=answer.cost)
 
     async def snapshot(self) -> Snapshot:
-        """The episode as it stands. Raises `EnvironmentFault` when none is running."""
-        return self._running()
+        episode = self._running()
+        return kept(episode.task, Kept(episode.state, episode.seen, episode.answers, episode.steps))
 
     async def restore(self, snapshot: Snapshot) -> Observation:
-        """Go on from a snapshot, also one taken in another environment of this suite."""
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
-        self._episode = snapshot
-        return _observe(snapshot)
+        self._refuse_closed()
+        job, desk = job_for(snapshot.task)
+        was = opened(snapshot, Kept)
+        actions = offered(was.seen, job.house)
+        self._episode = _Episode(
+            snapshot.task, job, desk, opening(job), was.state, was.seen, actions, was.answers, was.steps
+        )
+        return _observe(self._episode)
 
     async def close(self) -> None:
         self._closed = True
         self._episode = None
 
-    def _running(self) -> Snapshot:
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+
+    def _running(self) -> _Episode:
         if self._episode is None:
             raise EnvironmentFault("no episode is running", "reset the environment with a task first")
         return self._episode
 
-    def _call(self, episode: Snapshot, call: ToolCall) -> StepResult:
-        answer = episode.desk.call(episode.state, call.name, call.arguments)
-        seen = episode.seen.after(answer.text, episode.job.house)
-        actions = episode.actions if seen == episode.seen else offered(seen, episode.job.house)
-        after = replace(episode, state=answer.state, seen=seen, actions=actions)
-        info = {"refused": answer.text} if answer.refused else {}
-        return self._go_on(after, answer.text, info=info, violation=answer.violation, cost=answer.cost)
-
     def _go_on(
-        self, episode: Snapshot, text: str, *, info: dict[str, str], violation: str = "", cost: float = 0.0
+        self, episode: _Episode, text: str, *, refused: bool, violation: str = "", cost: float = 0.0
     ) -> StepResult:
-        answers = (text, *[one for one in episode.answers if one != text])[:_EARLIER]
-        after = replace(episode, answers=answers, steps=episode.steps + 1)
-        over = after.steps >= STEP_LIMIT
-        self._episode = None if over else after
+        episode.answers = (text, *[one for one in episode.answers if one != text])[:_EARLIER]
+        episode.steps += 1
+        over = episode.steps >= STEP_LIMIT
+        self._episode = None if over else episode
+        note = shortened(" ".join(text.split()), 160)
         return StepResult(
-            observation=_observe(after),
+            observation=_observe(episode),
             truncated=over,
             success=False if over else None,
-            info={"note": shortened(" ".join(text.split()), 160), **info},
+            info={"note": note, "refused": text} if refused else {"note": note},
             violation=violation,
             cost=cost,
         )
 
-    def _finish(self, episode: Snapshot) -> StepResult:
+    def _finish(self, episode: _Episode) -> StepResult:
         verdict = judged(episode.job.checks, episode.job.state, episode.state, episode.desk)
         told = remark(verdict)
         self._episode = None
+        episode.answers = (told, *episode.answers)[:_EARLIER]
         return StepResult(
-            observation=_observe(replace(episode, answers=(told, *episode.answers)[:_EARLIER])),
+            observation=_observe(episode),
             reward=float(verdict.success),
             terminated=True,
             success=verdict.success,
@@ -143,9 +159,9 @@ def opening(job: Job) -> str:
     return "\n".join([f"{house.name}, {house.town}. Colleagues:", *staff, folders])
 
 
-def _observe(episode: Snapshot) -> Observation:
+def _observe(episode: _Episode) -> Observation:
     newest, *earlier = episode.answers or ("",)
-    parts = [newest] * bool(newest) + (["Before:", *earlier] if earlier else []) + [opening(episode.job)]
+    parts = [newest] * bool(newest) + (["Before:", *earlier] if earlier else []) + [episode.opening]
     return Observation(
         instruction=instruction_of(episode.job),
         text="\n".join(parts),

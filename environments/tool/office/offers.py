@@ -19,18 +19,19 @@ from wisen.environments.tool.office.templates.base import PAPERS
 
 MOST = 48
 _DATE = re.compile(rf"\b(\d{{1,2}}) ({'|'.join(MONTHS)})\b")
+# With each what a text must hold to be looked through at all, which spares most of the looking.
 _PATTERNS = {
-    "orders": re.compile(r"\border (\d{4})\b", re.IGNORECASE),
-    "mails": re.compile(r"\bM-\d+"),
-    "tickets": re.compile(r"\bT-\d+"),
-    "events": re.compile(r"\bE-\d+"),
-    "files": re.compile(r"(?<!\S)/\S+\.txt"),
-    "addresses": re.compile(r"[\w.]+@[\w.]*\w"),
-    "quotes": re.compile(r'"([^"\n]+)"'),
-    "times": re.compile(r"\b\d\d:\d\d\b"),
-    "prices": re.compile(r"\bprice (\d+)"),
-    "amounts": re.compile(r"\bbuy (\d+)", re.IGNORECASE),
-    "kinds": re.compile(rf"\b({'|'.join(PAPERS)})\b"),
+    "orders": ("rder ", re.compile(r"\b[Oo]rder (\d{4})\b")),
+    "mails": ("M-", re.compile(r"\bM-\d+")),
+    "tickets": ("T-", re.compile(r"\bT-\d+")),
+    "events": ("E-", re.compile(r"\bE-\d+")),
+    "files": (".txt", re.compile(r"(?<!\S)/\S+\.txt")),
+    "addresses": ("@", re.compile(r"[\w.]+@[\w.]*\w")),
+    "quotes": ('"', re.compile(r'"([^"\n]+)"')),
+    "times": (":", re.compile(r"\b\d\d:\d\d\b")),
+    "prices": ("price ", re.compile(r"\bprice (\d+)")),
+    "amounts": ("uy ", re.compile(r"\b[Bb]uy (\d+)")),
+    "kinds": ("", re.compile(rf"\b({'|'.join(PAPERS)})\b")),
 }
 _PRIORITIES = tuple(word for form in VARIANTS["priority"] for word in form.split())
 _ALWAYS = ("list_mail()", "list_events()", "list_files()", "list_tickets()")
@@ -58,7 +59,7 @@ class Seen:
 
     def after(self, text: str, house: Organisation) -> "Seen":
         """With what an answer names put first, behind what the instruction named."""
-        told = _named(text, house)
+        told = _named(text, house.goods)
         first = self.said or Seen()
         merged: dict[str, Any] = {
             name: _unique((*getattr(first, name), *values, *getattr(self, name))) for name, values in told.items()
@@ -68,7 +69,7 @@ class Seen:
 
 def seen_in(instruction: str, opening: str, house: Organisation) -> Seen:
     """`opening` lists the staff; those whom the instruction names come first."""
-    named = _named(instruction, house)
+    named = _named(instruction, house.goods)
     called = [one.address for one in house.staff if re.search(rf"\b{one.name}\b", instruction)]
     first: dict[str, Any] = {**named, "addresses": (*called, *named["addresses"])}
     said = Seen(**first)
@@ -76,25 +77,25 @@ def seen_in(instruction: str, opening: str, house: Organisation) -> Seen:
 
 
 @lru_cache(maxsize=2048)
-def _named(text: str, house: Organisation) -> dict[str, tuple[str, ...]]:
-    found = {name: tuple(pattern.findall(text)) for name, pattern in _PATTERNS.items()}
+def _named(text: str, goods: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    found = {name: tuple(pattern.findall(text)) for name, (part, pattern) in _PATTERNS.items() if part in text}
     found["dates"] = tuple(f"{YEAR}-{MONTHS.index(month) + 1:02}-{int(day):02}" for day, month in _DATE.findall(text))
-    found["goods"] = tuple(good for good in house.goods if good in text)
-    return {name: values for name, values in found.items() if values or name == "addresses"}
+    found["goods"] = tuple(good for good in goods if good in text)
+    return {"addresses": (), **{name: values for name, values in found.items() if values}}
 
 
 def offered(seen: Seen, house: Organisation) -> tuple[str, ...]:
     """At most `MOST` calls as text. Where there would be more, the longest lists lose their last entries."""
     lists = [list(_ALWAYS), *map(list, filter(None, _by_tool(seen, house))), ["finish()"]]
-    while sum(map(len, lists)) > MOST:
+    for _ in range(sum(map(len, lists)) - MOST):
         max(lists, key=len).pop()
     return tuple(text for texts in lists for text in texts)
 
 
 def _by_tool(seen: Seen, house: Organisation) -> Iterable[Sequence[str]]:
-    staff = [one.address for one in house.staff]
-    colleagues = sorted(staff, key=lambda one: seen.addresses.index(one) if one in seen.addresses else 99)
-    names = [one.name for address in colleagues for one in house.staff if one.address == address]
+    place = {address: number for number, address in enumerate(seen.addresses)}
+    staff = sorted(house.staff, key=lambda one: place.get(one.address, 99))
+    colleagues, names = tuple(one.address for one in staff), tuple(one.name for one in staff)
     about = [f"order {number}" for number in seen.orders[:2]]
     texts = [*seen.quotes[:2], *seen.prices[:1], *about[:1]]
     yield _calls("find_order", 2, order=seen.orders)
@@ -103,33 +104,47 @@ def _by_tool(seen: Seen, house: Organisation) -> Iterable[Sequence[str]]:
     yield _calls("read_file", 2, file=seen.files)
     yield _calls("send_mail", 12, to=seen.addresses[:8], text=texts[:3])
     yield _calls("forward_mail", 6, mail=seen.mails[:1], to=colleagues)
-    dates = [written_date(day, form) for day in seen.dates[:2] for form in VARIANTS["date_format"]]
-    yield _calls("create_event", 8, title=seen.quotes[:1], date=dates, time=seen.times[:2])
+    yield _calls("create_event", 8, title=seen.quotes[:1], date=_days(seen.dates[:2]), time=seen.times[:2])
     yield _calls("cancel_event", 2, event=seen.events)
-    papers = [
-        written_name(kind, day, form)
-        for kind, day in list(combinations(seen.kinds[:1], seen.dates[:1]))
-        for form in VARIANTS["file_name"]
-    ]
-    yield _calls("create_file", 6, name=papers, text=seen.quotes[:2])
+    yield _calls("create_file", 6, name=_papers(seen.kinds[:1], seen.dates[:1]), text=seen.quotes[:2])
     yield _calls("move_file", 3, file=seen.files[:1], folder=VARIANTS["folder"])
     yield _calls("open_ticket", 12, subject=[*seen.quotes[:1], *about[:1]], priority=_PRIORITIES)
     yield _calls("comment_ticket", 2, ticket=seen.tickets[:1], text=texts)
     yield _calls("assign_ticket", 6, ticket=seen.tickets[:1], person=names)
     yield _calls("close_ticket", 2, ticket=seen.tickets)
     yield _calls("hold_order", 2, order=seen.orders)
-    for tool in ("refund_order", "send_replacement"):
-        yield [
-            written(tool, {"order": order, "reference": written_reference(order, house.code, form)})
-            for order in seen.orders[:1]
-            for form in VARIANTS["reference"]
-        ]
+    yield from _bookings(seen.orders[:1], house.code)
     yield _calls("ask_approval", 6, person=names, product=seen.goods[:1])
     yield _calls("buy_product", 2, product=seen.goods[:1], quantity=[int(number) for number in seen.amounts])
 
 
+@lru_cache(maxsize=2048)
+def _days(dates: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(written_date(day, form) for day in dates for form in VARIANTS["date_format"])
+
+
+@lru_cache(maxsize=2048)
+def _papers(kinds: tuple[str, ...], dates: tuple[str, ...]) -> tuple[str, ...]:
+    pairs = combinations(kinds, dates)
+    return tuple(written_name(kind, day, form) for kind, day in pairs for form in VARIANTS["file_name"])
+
+
+@lru_cache(maxsize=2048)
+def _bookings(orders: tuple[str, ...], code: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        tuple(
+            written(tool, {"order": order, "reference": written_reference(order, code, form)})
+            for order in orders
+            for form in VARIANTS["reference"]
+        )
+        for tool in ("refund_order", "send_replacement")
+    )
+
+
 def _calls(tool: str, most: int, /, **values: Sequence[Any]) -> tuple[str, ...]:
     """Calls of a tool with every combination of the values, those made of first choices first."""
+    if not all(values.values()):
+        return ()
     return _combined(tool, most, tuple(values), tuple(map(tuple, values.values())))
 
 

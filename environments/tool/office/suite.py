@@ -1,11 +1,12 @@
 """The suite `office`: organisations with hidden ways, templates over four levels, any number of seeds."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from wisen.core.errors import SettingsError
-from wisen.core.records import Split, Task
+from wisen.core.records import Acts, Split, SuiteCard, Task
 from wisen.environments.tasks import seeds
-from wisen.environments.tool.office.environment import SUITE, VERSION, OfficeEnvironment
+from wisen.environments.tool.office.environment import STEP_LIMIT, SUITE, VERSION, OfficeEnvironment
 from wisen.environments.tool.office.oracle import OfficeOracle
 from wisen.environments.tool.office.organisation import organisation
 from wisen.environments.tool.office.templates import TEMPLATES
@@ -18,6 +19,16 @@ class OfficeSuite:
     empty). conventions: false for the control, in which any way of working is fine."""
 
     name = SUITE
+    about: ClassVar = SuiteCard(
+        summary="Errands in a generated organisation whose ways nobody tells; mail, calendar, files, tickets, shop.",
+        licence="Apache-2.0, our own",
+        templates=2 * len(TEMPLATES),
+        acts=(Acts.CHOICE, Acts.TOOLS, Acts.TEXT),
+        reward="0 or 1",
+        success="all that was asked for, nothing else, and the ways were kept",
+        max_steps=STEP_LIMIT,
+        snapshots=True,
+    )
 
     def __init__(
         self,
@@ -43,6 +54,9 @@ class OfficeSuite:
         if not self._templates:
             raise SettingsError(f"{SUITE}: none of the templates is of level {', '.join(map(str, chosen))}")
         self._conventions = conventions
+
+    def card(self) -> SuiteCard:
+        return self.about.model_copy(update={"templates": len(self._organisations) * len(self._templates)})
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
         """`per_template` tasks of each template in each organisation. The two together are the task's `template_id`:
