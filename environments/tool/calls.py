@@ -38,8 +38,17 @@ class BadCall(ValueError):
 
 def written(name: str, arguments: Mapping[str, Any]) -> str:
     """The text of a call; `Toolbox.understood` reads it back."""
-    inner = ", ".join(f"{key}={_ENCODER.encode(value)}" for key, value in arguments.items())
-    return f"{name}({inner})"
+    return spelled(name, (argument(key, value) for key, value in arguments.items()))
+
+
+def argument(key: str, value: Any) -> str:
+    """One argument as it stands in a call."""
+    return f"{key}={_ENCODER.encode(value)}"
+
+
+def spelled(name: str, arguments: Iterable[str]) -> str:
+    """The call of such arguments."""
+    return f"{name}({', '.join(arguments)})"
 
 
 class Toolbox:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import product as combinations
 from typing import Any
 
-from wisen.environments.tool.calls import written
+from wisen.environments.tool.calls import argument, spelled, written
 from wisen.environments.tool.office.conventions import VARIANTS, YEAR, written_date, written_name, written_reference
 from wisen.environments.tool.office.desk import MONTHS
 from wisen.environments.tool.office.organisation import Organisation
@@ -86,10 +86,11 @@ def _named(text: str, goods: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
 
 def offered(seen: Seen, house: Organisation) -> tuple[str, ...]:
     """At most `MOST` calls as text. Where there would be more, the longest lists lose their last entries."""
-    lists = [list(_ALWAYS), *map(list, filter(None, _by_tool(seen, house))), ["finish()"]]
-    for _ in range(sum(map(len, lists)) - MOST):
-        max(lists, key=len).pop()
-    return tuple(text for texts in lists for text in texts)
+    lists = [_ALWAYS, *filter(None, _by_tool(seen, house)), ("finish()",)]
+    sizes = list(map(len, lists))
+    for _ in range(sum(sizes) - MOST):
+        sizes[sizes.index(max(sizes))] -= 1
+    return tuple(text for texts, size in zip(lists, sizes, strict=True) for text in texts[:size])
 
 
 def _by_tool(seen: Seen, house: Organisation) -> Iterable[Sequence[str]]:
@@ -150,14 +151,17 @@ def _calls(tool: str, most: int, /, **values: Sequence[Any]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=8192)
 def _combined(tool: str, most: int, names: tuple[str, ...], values: tuple[tuple[Any, ...], ...]) -> tuple[str, ...]:
-    order = sorted(combinations(*(range(len(options)) for options in values)), key=sum)[:most]
+    ready = [[argument(name, value) for value in options] for name, options in zip(names, values, strict=True)]
     return tuple(
-        written(
-            tool,
-            dict(zip(names, (options[index] for options, index in zip(values, indices, strict=True)), strict=True)),
-        )
-        for indices in order
+        spelled(tool, [options[index] for options, index in zip(ready, indices, strict=True)])
+        for indices in _order(tuple(map(len, values)))[:most]
     )
+
+
+@lru_cache(maxsize=1024)
+def _order(sizes: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """All combinations of that many choices each, by index."""
+    return tuple(sorted(combinations(*map(range, sizes)), key=sum))
 
 
 def _unique(values: Iterable[str]) -> tuple[str, ...]:
