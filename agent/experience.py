@@ -96,7 +96,8 @@ class Experience:
         self._distiller = _distiller(distiller)
         self._judge = choose_judge(judge) if isinstance(judge, Model) else judge
         self._pinned, self._memory = bank_version, memory
-        self._settings = settings or RecallSettings(k=3)
+        # Jobs are often told in a few words, beside which even their own recording is long, and so less near.
+        self._settings = settings or RecallSettings(k=3, recording_floor=0.2)
         self._embedder = embedder or MiniLM()
         self._indexed = -1  # the bank version that the index is known to hold
         self._keeper = Keeper(self._workspace, run_id=self.run_id, name=name)

@@ -182,13 +182,15 @@ class SiteEnvironment:
             return self._goal.url
 
     async def _back(self, page: "Page", windows: Windows) -> None:
-        before = page.url
-        found = await page.go_back(timeout=LOAD_MS, wait_until="commit")
-        if page.url == "about:blank":  # where every window begins, before its first page
-            await page.goto(before, timeout=2 * LOAD_MS, wait_until="commit")
-        elif found is not None or page.url != before:
-            return
-        if windows.count > 1:
+        """Chromium is asked whether there is a page to go back to. To try it and close the window when there was none
+        is no way: Chromium can lose a window's close that comes upon a navigation."""
+        session = await page.context.new_cdp_session(page)
+        history = await session.send("Page.getNavigationHistory")
+        await session.detach()
+        before = history["entries"][: history["currentIndex"]]
+        if before and before[-1]["url"] != "about:blank":  # where every window begins, before its first page
+            await page.go_back(timeout=LOAD_MS, wait_until="commit")
+        elif windows.count > 1:
             await page.close()
         else:
             windows.note("there is no page before this one")
