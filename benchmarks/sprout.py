@@ -2,10 +2,10 @@
 
     python benchmarks/sprout.py --parts memory judge miniwob --out .wisen-sprout
 
-memory: errands with hidden ways in held-out families, words and phrases. sprout plays errands of the learn split, most
-actions drawn at random; the extractive distiller makes items of them; then it plays other errands of the same places in
-shuffled order, with memory off and on (recalled by similarity, as always), and with the items of other worlds, and with
-items that claim the wrong way. Paired by errand, over three sets of worlds.
+memory: errands and pages of held-out families, words and phrases; the errands have hidden ways. sprout plays some of
+the learn split, half of the actions drawn at random; the extractive distiller makes items of them; then it plays others
+at the same places in shuffled order, with memory off and on (recalled by similarity, as always), with the items of
+other worlds, and with items that claim the wrong way. Paired by task, over three sets of worlds.
 judge: finished attempts of held-out families, sprout's verdict by the judge's own prompt beside the environment's.
 miniwob: the thirteen pages, sprout beside the random policy over the admissible actions, paired by task.
 
@@ -62,8 +62,9 @@ from wisen.trainers.sprout.records import attempt
 from wisen.trainers.sprout.ways import Way
 from wisen.trainers.sprout.words import Lexicon, Side
 
-LEARN, REPORT = 2, 8  # errands at each place, of which it learns, and on which it is measured
-ATTEMPTS = 8  # at each errand that it learns from
+LEARN, REPORT = 1, 6  # errands at each place, of which it learns, and on which it is measured
+ATTEMPTS = 32  # at each errand that it learns from
+FAMILIES = (*HELD_KINDS, *HELD_PAGES)
 JUDGE = choose_judge(environment_decides=True)
 
 
@@ -111,13 +112,14 @@ async def measured(told: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
 async def memory(model: Model, worlds: int, report: int) -> tuple[dict[str, Any], list[str]]:
     arms: dict[str, dict[str, Trajectory]] = defaultdict(dict)
     kinds: dict[str, str] = {}
+    shown: dict[str, list[bool]] = defaultdict(list)
     items = 0
     with tempfile.TemporaryDirectory() as folder:
         for world in range(worlds):
-            suite = GeneratedSuite(world)
+            suite = GeneratedSuite(world, kinds=FAMILIES)
             index = ChromaIndex(MiniLM(), path=Path(folder) / str(world))
             learned = await learnt(model, suite, world)
-            others = await learnt(model, GeneratedSuite(world + 100), world)
+            others = await learnt(model, GeneratedSuite(world + 100, kinds=FAMILIES), world)
             banks = {"on": learned, "irrelevant": others, "wrong": wrong_items(suite)}
             items += len(learned)
             tasks = list(suite.tasks(Split.REPORT, report))
@@ -128,19 +130,19 @@ async def memory(model: Model, worlds: int, report: int) -> tuple[dict[str, Any]
                 snapshot = active(bank)
                 await index.ensure(bank)
                 # What is irrelevant is below the usual floor: it is shown all the same, or nothing would be measured.
-                settings = RecallSettings(floor=-1.0) if arm == "irrelevant" else RecallSettings()
+                settings = RecallSettings(floor=-1.0, recording_floor=-1.0) if arm == "irrelevant" else RecallSettings()
                 recaller = SnapshotRecaller(snapshot, index, settings)
-                arms[arm] |= await played(model, suite, tasks, world, recaller)
+                arms[arm] |= await played(model, suite, tasks, world, recaller, shown[arm])
             arms["random"] |= await played(UniformModel(), suite, tasks, world, None)
             await index.close()
     order = sorted(arms["off"])
     off = [bool(arms["off"][key].success) for key in order]
     found: dict[str, Any] = {"items": items, "tasks": len(order), "arms": {}}
     lines = [
-        f"Memory: {len(order)} errands of held-out families at {worlds * 16} places, {items} items learned.",
+        f"Memory: {len(order)} tasks of held-out families, {worlds} sets of worlds, {items} items learned.",
         "",
-        "| arm | solved | beside memory off | steps |",
-        "| --- | --- | --- | --- |",
+        "| arm | saw an item | solved | beside memory off | steps |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for arm in ("random", "off", "on", "irrelevant", "wrong"):
         solved = [bool(arms[arm][key].success) for key in order]
@@ -148,16 +150,18 @@ async def memory(model: Model, worlds: int, report: int) -> tuple[dict[str, Any]
         pair = paired_bootstrap([float(a) - float(b) for a, b in zip(solved, off, strict=True)], seed=0)
         steps = sum(len(arms[arm][key].steps) for key in order) / len(order)
         found["arms"][arm] = {"solved": share.model_dump(), "versus_off": pair.model_dump(), "steps": steps}
+        saw = sum(shown[arm]) / len(order)
+        found["arms"][arm]["saw an item"] = saw
         beside = "" if arm == "off" else f"{pair.mean * 100:+.1f} ({pair.low * 100:+.1f} to {pair.high * 100:+.1f})"
         lines.append(
-            f"| {arm} | {100 * share.mean:.1f} % ({100 * share.low:.0f} to {100 * share.high:.0f}) | {beside} "
-            f"| {steps:.2f} |"
+            f"| {arm} | {100 * saw:.0f} % | {100 * share.mean:.1f} % ({100 * share.low:.0f} to {100 * share.high:.0f}) "
+            f"| {beside} | {steps:.2f} |"
         )
     failed, others, rights = recovery([arms["wrong"][key] for key in order])
     found["wrong"] = {"failed": failed, "did another thing next": others, "which was right": rights}
     lines += [
         "",
-        f"Wrong items: in {100 * failed:.0f} % of the episodes something failed; in {100 * others:.0f} % of those the "
+        f"Wrong items: in {100 * failed:.0f} % of the errands something failed; in {100 * others:.0f} % of those the "
         f"next action was another one, in {100 * rights:.0f} % it was the right one.",
         "",
         "| family | " + " | ".join(("random", "off", "on", "irrelevant", "wrong")) + " |",
@@ -173,16 +177,16 @@ async def memory(model: Model, worlds: int, report: int) -> tuple[dict[str, Any]
 
 
 async def learnt(model: Model, suite: GeneratedSuite, seed: int) -> list[MemoryItem]:
-    """What the extractive distiller makes of several attempts at each errand, in which most actions are drawn at
-    random, as in a first cycle. These errands bear more errors: a success shows the way however long it took."""
-    patient = GeneratedSuite(suite.world, lives=8)
+    """What the extractive distiller makes of many attempts at each errand, in which half of the actions are drawn at
+    random. These errands bear no error: a success shows the way, and a failure the step that was wrong."""
+    strict = GeneratedSuite(suite.world, lives=0, kinds=FAMILIES)
     requests = [
-        request(task, model, seed, MemoryMode.OFF, Phase.COLLECT, attempt=attempt, explore=0.7, temperature=1.0)
-        for task in patient.tasks(Split.LEARN, LEARN)
+        request(task, model, seed, MemoryMode.OFF, Phase.COLLECT, attempt=attempt, explore=0.5, temperature=1.0)
+        for task in strict.tasks(Split.LEARN, LEARN)
         for attempt in range(ATTEMPTS)
     ]
     attempts: dict[str, list[tuple[Trajectory, Verdict]]] = defaultdict(list)
-    async for episode in LocalRollouts(patient, model, JUDGE, workers=8).run(requests):
+    async for episode in LocalRollouts(strict, model, JUDGE, workers=8).run(requests):
         attempts[episode.trajectory.task.id].append((episode.trajectory, episode.verdicts[-1]))
     found: dict[str, MemoryItem] = {}
     for _, group in sorted(attempts.items()):
@@ -214,15 +218,22 @@ def active(items: Sequence[MemoryItem]) -> Snapshot:
 
 
 async def played(
-    model: Model, suite: Suite, tasks: Sequence[Task], seed: int, recaller: SnapshotRecaller | None
+    model: Model,
+    suite: Suite,
+    tasks: Sequence[Task],
+    seed: int,
+    recaller: SnapshotRecaller | None,
+    shown: list[bool] | None = None,
 ) -> dict[str, Trajectory]:
-    """Trajectories by task id."""
+    """Trajectories by task id. `shown` is told of each episode whether it saw an item."""
     memory_mode = MemoryMode.OFF if recaller is None else MemoryMode.FROZEN
     requests = [request(task, model, seed, memory_mode, Phase.REPORT) for task in tasks]
     rollouts = LocalRollouts(suite, model, JUDGE, workers=8, recaller=recaller)
     found = {}
     async for episode in rollouts.run(requests):
         found[episode.trajectory.task.id] = scored(episode)
+        if shown is not None and episode.recall is not None:
+            shown.append(bool(episode.recall.shown))
     return found
 
 
@@ -247,10 +258,12 @@ def request(task: Task, model: Model, seed: int, mode: MemoryMode, phase: Phase,
 def recovery(trajectories: Sequence[Trajectory]) -> tuple[float, float, float]:
     """(share of the episodes in which something failed, of those the share that did another thing next, and the share
     in which that was right): played again in the world, which counts errors."""
-    failed, others, rights = 0, 0, 0
+    failed, others, rights, errands = 0, 0, 0, 0
     for trajectory in trajectories:
         world = world_of(trajectory.task)
-        assert isinstance(world, Way)
+        if not isinstance(world, Way):
+            continue
+        errands += 1
         actions = [str(step.action) for step in trajectory.steps]
         for action, after in zip(actions, [*actions[1:], ""], strict=True):
             world.act(action)
@@ -259,7 +272,7 @@ def recovery(trajectories: Sequence[Trajectory]) -> tuple[float, float, float]:
                 others += after not in ("", action)
                 rights += after == world.right()
                 break
-    return failed / len(trajectories), others / max(1, failed), rights / max(1, failed)
+    return failed / max(1, errands), others / max(1, failed), rights / max(1, failed)
 
 
 # Judging.

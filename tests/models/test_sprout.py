@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from wisen.models import sprout
 from wisen.models.local import LocalModel
 from wisen.models.pretrained import load_pretrained
 from wisen.models.tokens import Codec
-from wisen.trainers.sprout.evaluate import evaluate
-from wisen.trainers.sprout.lessons import Mix, page_lesson
+from wisen.trainers.sprout.evaluate import measured
+from wisen.trainers.sprout.lessons import Mix, page_lesson, way_lesson
 from wisen.trainers.sprout.network import Shape, build
 from wisen.trainers.sprout.records import attempt
 from wisen.trainers.sprout.words import Lexicon, Side
@@ -58,15 +59,20 @@ async def test_it_chooses_and_writes_as_a_local_model() -> None:
         await model.close()
 
 
-def test_it_can_do_what_random_weights_cannot(loaded: Any, card: dict[str, Any]) -> None:
-    """On fresh lessons, and near what its card says of the held-out ones."""
+def test_it_can_do_what_random_weights_cannot(loaded: Any) -> None:
+    """Find names on pages; follow a note, also in a kind of errand that training never held."""
+    mix = Mix(notes=1, candidates=4, questions=2, wrong=0.0, outdated=0.0)
+    train, held = Lexicon(Side.TRAIN, 0.5), Lexicon(Side.HELD, 0.5)
+    lessons = [page_lesson(random.Random(seed), train, mix, ("press", "radio", "choose")) for seed in range(12)]
+    lessons += [way_lesson(random.Random(seed), train, mix, ("button", "tool")) for seed in range(30)]
+    lessons += [way_lesson(random.Random(seed), held, mix, ("module", "menu")) for seed in range(30)]
+    asks = [replace(ask, skill=ask.skill.split()[0]) for lesson in lessons for ask in lesson if not ask.fair]
     codec = Codec(loaded.tokenizer)
-    mix = Mix(notes=1, candidates=4, wrong=0.0, outdated=0.0)
-    skills = evaluate(loaded.model, codec, lessons=24, seed=7, mix=mix)
-    chance = evaluate(build(Shape(), loaded.tokenizer, seed=0).eval(), codec, lessons=24, seed=7, mix=mix)
-    for name in ("note one", "page press", "page radio", "held-out: note one"):
-        assert skills[name].right > skills[name].chance + 0.3, name
-        assert skills[name].right > chance[name].right + 0.2, name
+    ours = measured(loaded.model, codec, [asks])
+    random_weights = measured(build(Shape(), loaded.tokenizer, seed=0).eval(), codec, [asks])
+    for skill in ("page", "note"):
+        assert ours[skill].questions > 9
+        assert ours[skill].right > 0.65 and ours[skill].right > random_weights[skill].right + 0.3, skill
 
 
 def test_it_is_the_same_in_float32(loaded: Any) -> None:

@@ -63,11 +63,12 @@ def markdown(recipe: JSON) -> str:
                 for name, one in recipe["skills"].items()
             ],
         ),
+        *([f"\n{recipe['remarks']}"] if "remarks" in recipe else []),
         "\n## Curve\n",
         _curve(recipe["curve"]),
     ]
     for part, text in recipe.get("figures", {}).items():
-        lines += [f"\n## {part.capitalize()}\n", text]
+        lines += [f"\n## {part[0].upper() + part[1:]}\n", text]
     return "\n".join(lines) + "\n"
 
 

@@ -42,7 +42,7 @@ def evaluate(model: Any, codec: Codec, *, lessons: int, seed: int, mix: Mix | No
         for name in LESSONS:
             count = lessons if name in ("page", "way") else lessons // 4
             asks = [_lesson(seed, number, name, mix, held) for number in range(count)]
-            for skill, one in _measured(model, codec, asks).items():
+            for skill, one in measured(model, codec, asks).items():
                 found[("held-out: " if held else "") + skill] = one
     return found
 
@@ -54,7 +54,7 @@ def _lesson(seed: int, number: int, name: str, mix: Mix, held: bool) -> list[Ask
     return LESSONS[name](draw, Lexicon(Side.TRAIN, 0.5), mix)
 
 
-def _measured(model: Any, codec: Codec, lessons: Sequence[Sequence[Ask]]) -> dict[str, Skill]:
+def measured(model: Any, codec: Codec, lessons: Sequence[Sequence[Ask]]) -> dict[str, Skill]:
     """Every right answer is a branch of its own; a question is answered right if every choice along one is."""
     import torch
 

@@ -45,10 +45,10 @@ class GeneratedSuite:
 
     def tasks(self, split: Split, per_template: int, *, offset: int = 0) -> tuple[Task, ...]:
         places = [(kind, place) for kind, custom in self._customs.items() for place in custom.ways]
-        places += [(family, "") for family in self._pages]
+        places += [(family, f"page {number}") for family in self._pages for number in range(PLACES)]
         return tuple(
             Task(
-                id=f"{SUITE}/{self.world}/{kind}/{place or 'page'}/{seed}",
+                id=f"{SUITE}/{self.world}/{kind}/{place}/{seed}",
                 suite=SUITE,
                 environment=SUITE,
                 template_id=f"{SUITE}/{kind}",
@@ -86,6 +86,7 @@ def world_of(task: Task) -> World:
     told = task.params
     draw = random.Random(derived_seed(SUITE, told["world"], told["kind"], task.seed))
     if told["kind"] in HELD_PAGES:
+        draw = random.Random(derived_seed(SUITE, task.id))
         return pages(draw, Lexicon(Side(told["side"]), 0.5), told["kind"], 1)[0]
     return _custom(told["world"], told["kind"], told["lives"], Side(told["side"])).task(draw, told["place"])
 
