@@ -1,8 +1,12 @@
-"""Tasks of a suite: the seeds of the three splits, and the check that a task is the suite's own."""
+"""Tasks of a suite: the seeds of the three splits, and the checks that a task is the suite's own and an episode of it
+runs."""
+
+from typing import TypeVar
 
 from wisen.core.errors import EnvironmentFault, SettingsError
 from wisen.core.records import Split, Task
 
+E = TypeVar("E")
 SEEDS = 1_000_000  # of each split, so that those of two never meet
 FIRST_SEED = {Split.LEARN: 0, Split.GATE: SEEDS, Split.REPORT: 2 * SEEDS}
 
@@ -29,6 +33,19 @@ def not_ours(task: Task, suite: str, version: str) -> EnvironmentFault:
         f"{task.id} is a task of {task.suite} version {task.version!r}, not of {suite} {version!r}",
         "make the panel anew with this version",
     )
+
+
+def refuse_closed(closed: bool) -> None:
+    """Raises `EnvironmentFault` for an environment that was closed for good."""
+    if closed:
+        raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+
+
+def running(episode: E | None) -> E:
+    """The episode that runs. Raises `EnvironmentFault` where none does."""
+    if episode is None:
+        raise EnvironmentFault("no episode is running", "reset the environment with a task first")
+    return episode
 
 
 def checked_task(task: Task, suite: str, version: str) -> None:

@@ -27,13 +27,14 @@ CHAT_TEMPLATE = (
 )
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "PreTrainedTokenizerFast":
-    """Byte-level BPE over words, on the environments' own text. The same texts give the same vocabulary."""
+def train_tokenizer(texts: Iterable[str], vocab_size: int, words: str = r"\w+") -> "PreTrainedTokenizerFast":
+    """Byte-level BPE over words, on the environments' own text. The same texts give the same vocabulary. `words`: what
+    is a word, as a regular expression."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
-    pieces = pre_tokenizers.Split(Regex(r"\n|\w+|[^\w\s]"), behavior="removed", invert=True)
+    pieces = pre_tokenizers.Split(Regex(rf"\n|{words}|[^\w\s]"), behavior="removed", invert=True)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pieces, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
     )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from wisen.core.errors import EnvironmentFault
 from wisen.core.records import Action, Acts, Observation, Snapshot, Split, StepResult, SuiteCard, Task, ToolCall
 from wisen.environments.code import problem as problems
 from wisen.environments.code.levels import checked_level
@@ -26,7 +25,7 @@ from wisen.environments.code.problem import Case, Problem, chosen_functions
 from wisen.environments.code.sandbox import Sandbox
 from wisen.environments.code.trial import run_code, try_source
 from wisen.environments.snapshots import kept, opened
-from wisen.environments.tasks import checked_task, seeds
+from wisen.environments.tasks import checked_task, refuse_closed, running, seeds
 
 SUITE = "code-repair"
 
@@ -161,14 +160,11 @@ class CodeRepairEnvironment:
         self._episode = None
 
     def _refuse(self, task: Task) -> None:
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        refuse_closed(self._closed)
         checked_task(task, SUITE, problems.version())
 
     def _running(self) -> _Episode:
-        if self._episode is None:
-            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
-        return self._episode
+        return running(self._episode)
 
     async def _test_report(self, episode: _Episode) -> str:
         problem = episode.problem

@@ -10,7 +10,6 @@ from typing import ClassVar
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
-from wisen.core.errors import EnvironmentFault
 from wisen.core.records import (
     Action,
     Acts,
@@ -32,7 +31,7 @@ from wisen.environments.code.sandbox import Box, Limits, Sandbox
 from wisen.environments.code.trial import run_code, told, try_module
 from wisen.environments.code.write_problem import WriteProblem
 from wisen.environments.snapshots import kept, opened
-from wisen.environments.tasks import checked_task, seeds
+from wisen.environments.tasks import checked_task, refuse_closed, running, seeds
 
 SUITE = "code-write"
 MOST_CHARACTERS = 20_000
@@ -224,14 +223,11 @@ class CodeWriteEnvironment:
         await self._end()
 
     def _refuse(self, task: Task) -> None:
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        refuse_closed(self._closed)
         checked_task(task, SUITE, problems.version())
 
     def _running(self) -> _Episode:
-        if self._episode is None:
-            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
-        return self._episode
+        return running(self._episode)
 
     async def _end(self) -> None:
         episode, self._episode = self._episode, None

@@ -18,6 +18,7 @@ from wisen.core.errors import EnvironmentFault, SettingsError
 from wisen.core.records import JSON, Action, Acts, Observation, Split, StepResult, SuiteCard, Task, ToolSpec
 from wisen.environments.plugs.listed import chosen, named_splits, sizes
 from wisen.environments.plugs.openenv_socket import is_here
+from wisen.environments.tasks import refuse_closed
 from wisen.environments.tool.calls import shortened
 
 SUITE = "appworld"
@@ -112,8 +113,7 @@ class AppWorldEnvironment:
         self._closed = False
 
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        refuse_closed(self._closed)
         await self._leave()
         if not self._free:
             raise EnvironmentFault("all AppWorld servers are in use", "one server for each worker: suite_options.urls")

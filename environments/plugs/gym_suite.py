@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from wisen.core.errors import EnvironmentFault, SettingsError
 from wisen.core.records import JSON, Action, Acts, Observation, Split, StepResult, SuiteCard, Task
 from wisen.environments.plugs.threads import OwnThread
-from wisen.environments.tasks import FIRST_SEED
+from wisen.environments.tasks import FIRST_SEED, refuse_closed
 from wisen.environments.tool.calls import shortened
 
 if TYPE_CHECKING:
@@ -179,8 +179,7 @@ class GymEnvironment:
         self._closed = False
 
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        refuse_closed(self._closed)
         self._seen = None
 
         def begin() -> Observation:

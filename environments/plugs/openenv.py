@@ -16,7 +16,7 @@ from wisen.environments.plugs import openenv_wire as wire
 from wisen.environments.plugs.listed import chosen, deal, sizes
 from wisen.environments.plugs.openenv_dialects import Dialect, dialect, read_tools, speaks_mcp
 from wisen.environments.plugs.openenv_socket import Refused, Session, is_here
-from wisen.environments.tasks import FIRST_SEED
+from wisen.environments.tasks import FIRST_SEED, refuse_closed
 from wisen.environments.tool.calls import BadCall, shortened
 
 SUITE = "openenv"
@@ -206,8 +206,7 @@ class OpenEnvEnvironment:
         self._closed = False
 
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        refuse_closed(self._closed)
         self._seen, self._refusals = None, 0
         try:
             reply = self._read(await self._session.ask("reset", dict(task.params.get("reset", {}))))

@@ -8,7 +8,7 @@ from typing import ClassVar
 from wisen.core.errors import EnvironmentFault, SettingsError
 from wisen.core.records import Action, Acts, Observation, Snapshot, Split, StepResult, SuiteCard, Task
 from wisen.environments.snapshots import kept, opened
-from wisen.environments.tasks import checked_task, seeds
+from wisen.environments.tasks import checked_task, refuse_closed, seeds
 from wisen.environments.text import house as houses
 from wisen.environments.text.common import chosen, command_of, refusal
 from wisen.environments.text.house import ERRANDS, TOOL, House
@@ -129,8 +129,7 @@ class HouseholdEnvironment:
         self._episode, self._closed = None, True
 
     def _refuse(self, task: Task) -> None:
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        refuse_closed(self._closed)
         checked_task(task, SUITE, VERSION)
 
     def _running(self) -> tuple[Task, Episode]:

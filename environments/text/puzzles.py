@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from wisen.core.errors import EnvironmentFault, SettingsError
+from wisen.core.errors import SettingsError
 from wisen.core.records import JSON, Action, Acts, Observation, Snapshot, Split, StepResult, SuiteCard, Task, ToolSpec
 from wisen.environments.snapshots import kept, opened
-from wisen.environments.tasks import checked_task, seeds
+from wisen.environments.tasks import checked_task, refuse_closed, running, seeds
 from wisen.environments.text.common import chosen, extra_version
 
 SUITE = "reasoning-gym"
@@ -199,14 +199,11 @@ class ReasoningGymEnvironment:
         self._closed, self._episode = True, None
 
     def _refuse(self, task: Task) -> None:
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        refuse_closed(self._closed)
         checked_task(task, SUITE, self._version)
 
     def _running(self) -> _Episode:
-        if self._episode is None:
-            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
-        return self._episode
+        return running(self._episode)
 
 
 class ReasoningGymOracle:

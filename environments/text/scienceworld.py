@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from wisen.core.errors import EnvironmentFault, SettingsError
 from wisen.core.records import JSON, Action, Acts, Observation, Split, StepResult, SuiteCard, Task, ToolSpec
-from wisen.environments.tasks import checked_task
+from wisen.environments.tasks import checked_task, refuse_closed
 from wisen.environments.text.common import LONGEST_ACTION, chosen, command_of, extra_version, refusal
 from wisen.environments.text.experiments import EXPERIMENTS
 from wisen.environments.text.laboratory import Laboratory
@@ -138,8 +138,7 @@ class ScienceWorldEnvironment:
         self._closed = False
 
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        refuse_closed(self._closed)
         checked_task(task, SUITE, self._version)
         self._task = None
         try:

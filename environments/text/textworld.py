@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from wisen.core.errors import EnvironmentFault, SettingsError
+from wisen.core.errors import SettingsError
 from wisen.core.records import JSON, Action, Acts, Observation, Snapshot, Split, StepResult, SuiteCard, Task
 from wisen.environments.snapshots import kept, opened
-from wisen.environments.tasks import checked_task, seeds
+from wisen.environments.tasks import checked_task, refuse_closed, running, seeds
 from wisen.environments.text.common import cache_folder, chosen, command_of, extra_version, refusal
 from wisen.environments.text.cooking import LEVELS, PLAIN, CookingGame, game_file
 
@@ -196,17 +196,14 @@ class TextWorldEnvironment:
         self._put_away()
 
     def _begun(self, task: Task) -> CookingGame:
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        refuse_closed(self._closed)
         checked_task(task, SUITE, self._version)
         self._put_away()
         path, _ = game_file(task.params["settings"], task.seed, self._cache)
         return CookingGame(path)
 
     def _running(self) -> _Episode:
-        if self._episode is None:
-            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
-        return self._episode
+        return running(self._episode)
 
     def _put_away(self) -> None:
         episode, self._episode = self._episode, None

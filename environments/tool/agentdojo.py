@@ -8,7 +8,7 @@ from pathlib import Path
 from wisen.core.errors import EnvironmentFault
 from wisen.core.records import JSON, Action, Observation, Snapshot, StepResult, Task, ToolCall, ToolSpec
 from wisen.environments.snapshots import kept, opened
-from wisen.environments.tasks import checked_task
+from wisen.environments.tasks import checked_task, refuse_closed, running
 from wisen.environments.text.puzzles import ANSWER as SAID
 from wisen.environments.tool.agentdojo_package import BENCHMARK, Case, begun, kit_of, opening, solution_of
 from wisen.environments.tool.calls import MOST_CHARACTERS, BadCall, Toolbox, shortened, written
@@ -95,14 +95,11 @@ class AgentDojoEnvironment:
         self._closed, self._episode = True, None
 
     def _refuse(self, task: Task) -> None:
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        refuse_closed(self._closed)
         checked_task(task, SUITE, self._version)
 
     def _running(self) -> _Episode:
-        if self._episode is None:
-            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
-        return self._episode
+        return running(self._episode)
 
     def _go_on(self, episode: _Episode, call: str, text: str, *, refused: bool) -> StepResult:
         entry = call, _cut(text)

@@ -12,6 +12,7 @@ from pydantic import Base64Bytes
 from wisen.core.errors import EnvironmentFault
 from wisen.core.records import Action, Observation, Snapshot, StepResult, Task, ToolSpec
 from wisen.environments.snapshots import kept, opened
+from wisen.environments.tasks import refuse_closed, running
 from wisen.environments.tool.calls import BadCall, Toolbox, shortened
 from wisen.environments.tool.folders import EpisodeFolders, packed, unpack
 from wisen.environments.tool.mcp_scenario import Prepared, Scenario, scratch_prepared
@@ -114,8 +115,7 @@ class McpEnvironment:
         await self._end()
 
     def _scenario_of(self, task: Task) -> Scenario:
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        refuse_closed(self._closed)
         scenario = self._scenarios.get(str(task.params.get("scenario", "")))
         if scenario is None or scenario.version != task.version:
             raise EnvironmentFault(
@@ -124,9 +124,7 @@ class McpEnvironment:
         return scenario
 
     def _running(self) -> _Episode:
-        if self._episode is None:
-            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
-        return self._episode
+        return running(self._episode)
 
     async def _begun(self, task: Task, fill: Callable[[Path], Prepared]) -> _Episode:
         """An episode in a fresh room whose folder `fill` fills; its servers are up."""

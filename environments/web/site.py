@@ -15,6 +15,7 @@ from urllib.parse import urljoin
 
 from wisen.core.errors import EnvironmentFault, SettingsError
 from wisen.core.records import JSON, Action, Artifact, Observation, StepResult, Task
+from wisen.environments.tasks import refuse_closed
 from wisen.environments.web import verbs
 from wisen.environments.web.actions import PageAction
 from wisen.environments.web.browser import SharedBrowser
@@ -76,8 +77,7 @@ class SiteEnvironment:
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
         """Open the site. With a folder, a picture of each step, downloads and a HAR of the traffic go there; the HAR is
         complete when the episode has ended."""
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        refuse_closed(self._closed)
         await self._leave()
         goal = self._goal = self._goals[task.params["goal"]]
         self._folder, self._shots, self._first_line = screenshots, 0, 0

@@ -1,10 +1,11 @@
 """A server that plays the sites of WebArena's kind: a shop, a forum, a GitLab; each with what its rules look at."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
+
+from tests.support.loopback import Loopback
 
 SECRET = "emma-is-in"
 BOOKS = """<h1>books</h1><a href="/f/books/1/hello/-/comment/9">A comment</a> <a href="/f/books/1/hello">Hello</a>
@@ -22,7 +23,7 @@ PRICES = """<div id="box"><button onclick="this.dataset.open = 1; box.querySelec
     <input aria-label="Discount" value=""></div>"""
 
 
-class ArenaSite:
+class ArenaSite(Loopback):
     """Serves between `start` and `stop`. `asked`: paths asked for, in order. `reset` forgets the cart, and is away for
     the next two requests."""
 
@@ -106,19 +107,7 @@ class ArenaSite:
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def start(self) -> None:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(Handler)
 
 
 def login(site: ArenaSite) -> dict[str, Any]:

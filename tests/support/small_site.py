@@ -1,9 +1,10 @@
 """A small site to act on: pages, a form, a way out that is redirected, a window, a download, a flooded console."""
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.loopback import Loopback
 
 LONG = "".join(f"<p><button>number {number}</button></p>" for number in range(400))
 PAGES = {
@@ -28,7 +29,7 @@ PAGES = {
 }
 
 
-class SmallSite:
+class SmallSite(Loopback):
     """Serves between `start` and `stop`. `asked` holds all paths that were asked for."""
 
     def __init__(self, foreign: str = "") -> None:
@@ -60,16 +61,4 @@ class SmallSite:
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def start(self) -> None:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(Handler)

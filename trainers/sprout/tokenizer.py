@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from wisen.core.ids import derived_seed
-from wisen.models.tokens import CHAT_TEMPLATE, END, PAD, SPECIAL
+from wisen.models import tokens
 from wisen.trainers.sprout import words
 from wisen.trainers.sprout.lessons import Mix
 from wisen.trainers.sprout.mixture import lesson
@@ -17,6 +17,7 @@ from wisen.trainers.sprout.words import Lexicon, Side
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+WORDS = r"\d|[^\W\d_]+|_"
 EVERYDAY = (words.PEOPLE, words.THINGS, words.QUALITIES, words.NATURE, words.WORK, words.ACTS, words.FILLER)
 
 
@@ -34,23 +35,4 @@ def corpus(seed: int, lessons: int) -> Iterator[str]:
 
 
 def train_tokenizer(seed: int, vocab_size: int, lessons: int = 3000) -> "PreTrainedTokenizerFast":
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
-    pieces = pre_tokenizers.Split(Regex(r"\n|\d|[^\W\d_]+|_|[^\w\s]"), behavior="removed", invert=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pieces, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-    )
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=list(SPECIAL),
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        min_frequency=4,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(corpus(seed, lessons), trainer)
-    tokenizer.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, chat_template=CHAT_TEMPLATE
-    )
+    return tokens.train_tokenizer(corpus(seed, lessons), vocab_size, words=WORDS)

@@ -15,6 +15,7 @@ from wisen.environments.code.harbor.rooms import ENGINES, BubblewrapRoom, Contai
 from wisen.environments.code.sandbox import Sandbox
 from wisen.environments.code.trial import told
 from wisen.environments.plugs.listed import chosen, deal, sizes
+from wisen.environments.tasks import refuse_closed
 
 SUITE = "harbor"
 EXAMPLES = Path(__file__).parent / "examples"
@@ -139,8 +140,7 @@ class HarborEnvironment:
 
     async def reset(self, task: Task, *, screenshots: Path | None = None) -> Observation:
         """Make the room. Raises `EnvironmentFault`, also for a task that needs a container where there is none."""
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        refuse_closed(self._closed)
         await self._leave()
         found = self._suite.folder_of(task)
         room = self._suite.room(found)

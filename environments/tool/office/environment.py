@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from wisen.core.errors import EnvironmentFault
 from wisen.core.records import Action, Observation, Snapshot, StepResult, Task
 from wisen.environments.snapshots import kept, opened
-from wisen.environments.tasks import checked_task, not_ours
+from wisen.environments.tasks import checked_task, not_ours, refuse_closed, running
 from wisen.environments.tool.calls import BadCall, Toolbox, shortened
 from wisen.environments.tool.office.checkers import judged, remark
 from wisen.environments.tool.office.desk import Desk
@@ -108,13 +107,10 @@ class OfficeEnvironment:
         self._episode = None
 
     def _refuse_closed(self) -> None:
-        if self._closed:
-            raise EnvironmentFault("the environment is closed", "make a new one with the suite's create()")
+        refuse_closed(self._closed)
 
     def _running(self) -> _Episode:
-        if self._episode is None:
-            raise EnvironmentFault("no episode is running", "reset the environment with a task first")
-        return self._episode
+        return running(self._episode)
 
     def _go_on(
         self, episode: _Episode, text: str, *, refused: bool, violation: str = "", cost: float = 0.0
