@@ -118,7 +118,7 @@ def claims_for(draw: random.Random, made: Custom, mix: Mix, lexicon: Lexicon) ->
         if role == "outdated":  # it speaks of what is not offered any more
             teller = _renamed(draw, made, lexicon)
         found.append(Claim(about(draw, teller, place, ways), place, ways, role))
-    if mix.notes and draw.random() < 0.15:
+    if mix.notes and draw.random() < 0.3:
         other = drawn_custom(draw, lexicon, mix, places=1)
         place = next(iter(other.ways))
         found.append(Claim(about(draw, other, place, other.ways[place]), "", (), "other"))
