@@ -11,11 +11,18 @@ COMPACT_LINE = 64
 
 def compact(observation: Observation, history: Sequence[str], items: Sequence[MemoryItem]) -> tuple[Message, ...]:
     """Memory, page, what was done, and the task last, next to the act that answers it."""
-    spans = [Span(kind=SpanKind.MEMORY, text=f"{item.when_to_use}\n{item.content}", item_id=item.id) for item in items]
+    shown = positive_first(items)
+    spans = [Span(kind=SpanKind.MEMORY, text=f"{item.when_to_use}\n{item.content}", item_id=item.id) for item in shown]
     spans.append(Span(kind=SpanKind.OBSERVATION, text=_shortened(observation.text)))
     spans.append(Span(kind=SpanKind.HISTORY, text="\n".join(history[-HISTORY_LENGTH:])))
     spans.append(Span(kind=SpanKind.TASK, text=observation.instruction))
     return (Message(role=Role.USER, spans=tuple(spans)),)
+
+
+def positive_first(items: Sequence[MemoryItem]) -> tuple[MemoryItem, ...]:
+    """Cases of failed attempts after all else; other than that the order stays (Memento, arXiv 2508.16153: positive
+    cases, then negative ones)."""
+    return tuple(sorted(items, key=lambda item: item.success is False))
 
 
 def history_line(action: str, note: str) -> str:

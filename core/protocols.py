@@ -10,15 +10,20 @@ from numpy.typing import NDArray
 
 from wisen.core.records import (
     Action,
+    Attempted,
     Candidate,
     Checkpoint,
+    Entry,
     Episode,
     EpisodeRequest,
+    Found,
     MemoryItem,
     ModelReply,
     ModelRequest,
     Observation,
+    Revision,
     Snapshot,
+    Spent,
     Split,
     StepResult,
     SuiteCard,
@@ -33,6 +38,7 @@ class Capability(StrEnum):
     CHAT = "chat"  # free text
     TOOLS = "tools"  # tool calls
     TOKENS = "tokens"  # sampled token ids and logprobs: what training needs
+    SCHEMA = "schema"  # text that a JSON schema admits
 
 
 @runtime_checkable
@@ -50,6 +56,16 @@ class Model(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """Optional, of a model whose calls cost money or waiting."""
+
+    @property
+    def spent(self) -> Spent:
+        """By this object, since it was made."""
+        ...
 
 
 @runtime_checkable
@@ -93,6 +109,16 @@ class Snapshots(Protocol):
     async def restore(self, snapshot: Snapshot) -> Observation:
         """Go on from there; returns what was seen last. An episode that was running here is over. Raises
         `EnvironmentFault` for a snapshot of another suite or version."""
+        ...
+
+
+@runtime_checkable
+class Finishing(Protocol):
+    """Optional, of an environment: the agent itself says when it is done."""
+
+    @property
+    def finishing(self) -> frozenset[str]:
+        """The verbs and tools by which it says so. Each ends the episode."""
         ...
 
 
@@ -150,15 +176,37 @@ class Distiller(Protocol):
     async def distil(self, attempts: Sequence[tuple[Trajectory, Verdict]]) -> tuple[MemoryItem, ...]: ...
 
 
-class Ranker(Protocol):
-    """Orders eligible items for a query, best first. `similarities` are cosines, aligned with `items`."""
+@runtime_checkable
+class Curator(Protocol):
+    """Optional, of a distiller: it rewrites what it wrote before. Then its `distil` makes nothing, and what was
+    collected comes to `curate` instead, batch by batch."""
 
     @property
     def name(self) -> str: ...
 
-    def rank(
-        self, items: Sequence[MemoryItem], similarities: Sequence[float], *, seed: int
-    ) -> tuple[Candidate, ...]: ...
+    def batches(self, attempts: Sequence[Attempted]) -> tuple[tuple[Attempted, ...], ...]:
+        """What it reads at one go, in the order in which it reads. Equal attempts give equal batches: a run that was
+        stopped goes on at the batch where it stood."""
+        ...
+
+    async def curate(self, entries: Sequence[Entry], attempts: Sequence[Attempted]) -> Revision:
+        """What becomes of its items after one batch. `entries` are all that it ever made for this suite, in the order
+        in which they came, also those that rest. Changes nothing itself."""
+        ...
+
+
+class Ranker(Protocol):
+    """Orders items that may be recalled."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def rank(
+        self, found: Sequence[Found], *, query: str, seed: int, explore: bool = False
+    ) -> tuple[Candidate, ...]:
+        """Every item once, best first, whatever their order; of equal scores the lesser id first. Draws derive from the
+        seed and the items' ids. explore: False where nothing may be tried out, in gates and reports."""
+        ...
 
 
 class Rollouts(Protocol):

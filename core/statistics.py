@@ -95,6 +95,32 @@ def tasks_needed(wins: int, losses: int, n: int, alpha: float, power: float = 0.
     return math.ceil(max((reach / difference) ** 2, math.ceil(-math.log2(alpha)) / differ))
 
 
+def loss_bound(wins: int, losses: int, n: int, alpha: float) -> float:
+    """The most success, as a share, that new costs against old at confidence 1 - alpha, from how many of n tasks only
+    new and only old solved: the upper bound of the share of losses less the lower bound of the share of wins, each
+    exact at alpha / 2 (C. Clopper and E. Pearson, Biometrika 26, 1934). It is rather too large than too small."""
+    from scipy.stats import beta
+
+    _check_share("alpha", alpha)
+    if wins < 0 or losses < 0 or n < 1 or wins + losses > n:
+        raise ValueError(f"{wins} wins and {losses} losses do not fit in {n} tasks")
+    worst = 1.0 if losses == n else float(beta.ppf(1 - alpha / 2, losses + 1, n - losses))
+    best = 0.0 if wins == 0 else float(beta.ppf(alpha / 2, wins, n - wins + 1))
+    return worst - best
+
+
+def pass_at_k(successes: int, n: int, k: int) -> float:
+    """The probability that at least one of k attempts succeeds, from `successes` among n attempts at the task: the
+    unbiased estimate 1 - C(n - successes, k) / C(n, k) (M. Chen et al., Evaluating Large Language Models Trained on
+    Code, 2021, arXiv 2107.03374, equation 1).
+
+    Raises `ValueError` unless 0 <= successes <= n and 1 <= k <= n.
+    """
+    if not 0 <= successes <= n or not 1 <= k <= n:
+        raise ValueError(f"{successes} successes of {n} attempts do not say how {k} attempts do")
+    return 1.0 - math.comb(n - successes, k) / math.comb(n, k)
+
+
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """p-values adjusted for their number, in the order given; those at or below alpha are rejected with a family-wise
     error of at most alpha (S. Holm, Scandinavian Journal of Statistics 6, 1979, 65-70)."""

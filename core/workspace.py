@@ -65,14 +65,16 @@ class Workspace:
 
         return shown(self.store_url)
 
-    def open_store(self, *, create: bool = True) -> "Store":
-        """The store, as its owner; the caller holds `lock`. Raises `StoreError`, also without `create` where there is
-        no store yet."""
+    def open_store(self, *, create: bool = True, shared: bool = False) -> "Store":
+        """The store, as its owner, or with `shared` as one of several processes (PostgreSQL only); the caller holds
+        `lock`. Raises `StoreError`, also without `create` where there is no store yet."""
         from wisen.core.store import Store
 
         if not create:
             self.require_store()
-        return Store.open(self.store_url, backups=self.backups, backup=not self._no_backup, create=create)
+        return Store.open(
+            self.store_url, backups=self.backups, backup=not self._no_backup, create=create, shared=shared
+        )
 
     def read_store(self) -> "Store":
         """The store, to read beside whoever owns it. Raises `StoreError` where there is none, and `OlderSchema` where

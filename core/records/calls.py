@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from wisen.core.records.base import Record
+from wisen.core.records.base import JSON, Record
 from wisen.core.records.task import ToolCall, ToolSpec
 
 
@@ -50,8 +50,10 @@ class Purpose(StrEnum):
 
 class ModelRequest(Record):
     """What to ask. With `options` the reply is one of them (constrained choice), sampled at `temperature` (0 takes the
-    most probable); with probability `explore` it is drawn uniformly instead. A model that cannot honour a field that is
-    set raises `SettingsError`; it never ignores it."""
+    most probable); with probability `explore` it is drawn uniformly instead. With `reply_schema` the reply's text is
+    JSON that this schema admits. A model that cannot honour a field that is set raises `SettingsError`; it never
+    ignores it.
+    """
 
     purpose: Purpose
     messages: tuple[Message, ...]
@@ -61,12 +63,14 @@ class ModelRequest(Record):
     explore: float = 0.0
     max_tokens: int = 512
     seed: int | None = None
+    reply_schema: JSON | None = None
 
 
 class SampledTokens(Record):
-    """What a local backbone read and sampled, token by token; training uses these ids and never re-tokenises.
+    """What a backbone read and sampled, token by token; training uses these ids and never re-tokenises.
 
-    prompt_ids: the prompt. span_ranges: [start, end) in prompt_ids, one per span in order.
+    prompt_ids: the prompt. span_ranges: [start, end) in prompt_ids, one per span in order; none where they are not
+    known.
     sampled_ids, logprobs: the sampled tokens and their log-probabilities under the distribution sampled from, before
     temperature. allowed: for each sampled token the ids that the constraint admitted there (empty: all).
     entropies: of those distributions, in nats.
@@ -89,12 +93,38 @@ class Choice(Record):
 
 
 class Usage(Record):
-    """What a call took. seconds: of the try that was answered, where that varies from run to run: by remote models."""
+    """What a call took. seconds: of the try that was answered, where that varies from run to run: by remote models.
+    cost_usd: by the provider's list price; 0 where none is known."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: float = 0.0
     seconds: float = 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cost_usd=self.cost_usd + other.cost_usd,
+            seconds=self.seconds + other.seconds,
+        )
+
+    def told(self) -> str:
+        """For a person."""
+        price = f"${self.cost_usd:,.4f}" if self.cost_usd else "no known price"
+        read = f"{self.prompt_tokens:,} tokens read and {self.completion_tokens:,} written"
+        return f"{read}, {price}, {self.seconds:,.0f} s waited for"
+
+
+class Spent(Record):
+    """What one model's calls took in all: also those whose answer could not be used, as far as it was told.
+
+    calls: answers that came. usage.seconds: of waiting for them, summed over calls that may have run side by side.
+    """
+
+    model: str
+    calls: int = 0
+    usage: Usage = Usage()
 
 
 class ModelReply(Record):

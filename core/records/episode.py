@@ -30,6 +30,7 @@ class EpisodeRequest(Record):
     explore: float = 0.0
     max_steps: int = 12
     max_seconds: float = 60.0
+    checks: int = 0  # how often an agent that means to stop is sent back to check its work
     seed: int = 0
     distil: bool = False
     screenshots: bool = False
@@ -40,6 +41,7 @@ class Episode(Record):
 
     trajectory: Trajectory
     verdicts: tuple[Verdict, ...] = ()
-    recall: Recall | None = None
+    recall: Recall | None = None  # the first; of one that asked its memory again, the others follow
+    later_recalls: tuple[Recall, ...] = ()
     proposals: tuple[MemoryItem, ...] = ()
     seconds: float = 0.0

@@ -1,5 +1,6 @@
 """What was learned: items, their life, and each use of them."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from wisen.core.records.base import JSON, Record
@@ -29,6 +30,12 @@ class Trust(StrEnum):
     MODEL = "model"
     PERSON = "person"
 
+    @classmethod
+    def least(cls, classes: Iterable["Trust"]) -> "Trust":
+        """The class of what is made of all of these. Of nothing, it is the lowest."""
+        order = list(cls)
+        return min(classes, key=order.index, default=order[0])
+
 
 class Scope(Record):
     """Where an item applies. Empty means anywhere; `actions` are the verbs or tools that its advice needs."""
@@ -42,6 +49,17 @@ class Author(Record):
     distiller: str
     model: str = ""
     prompt_version: str = ""
+
+
+class Kept(Record):
+    """How another application keeps an item in its own terms: where (a namespace and a key of LangGraph's store) and as
+    which value. `text` is what search reads instead of the whole item: the fields that the application named, or
+    nothing at all."""
+
+    namespace: tuple[str, ...]
+    key: str
+    value: JSON
+    text: str | None = None
 
 
 class MemoryItem(Record):
@@ -61,10 +79,15 @@ class MemoryItem(Record):
     author: Author = Author(distiller="person")
     trust: Trust = Trust.ENVIRONMENT
     parent_id: str | None = None
+    success: bool | None = None  # how the attempt went that it tells of; None where it tells of none
+    needs_tasks: int = 1  # source tasks without which it is not recalled: a habit of one task is none
+    kept: Kept | None = None
 
     @property
     def text(self) -> str:
         """What is embedded and searched: the situation, then the advice."""
+        if self.kept is not None and self.kept.text is not None:
+            return self.kept.text
         return f"{self.title}. {self.when_to_use} {self.content}".strip()
 
 
@@ -85,10 +108,50 @@ class LedgerEvent(Record):
     status: ItemStatus | None = None
     evidence: tuple[str, ...] = ()
     source_tasks: tuple[str, ...] = ()
+    trust: Trust | None = None  # of the source that brought the evidence, where it lowers the item's class
     to_version: int | None = None
     actor: str = "wisen"
     reason: str = ""
     figures: JSON = {}  # what a decision by measurement rests on
+
+
+class Standing(Record):
+    """What is known of an item's worth where a bank version begins, for ranking only. value: under the value function
+    in use, higher is better. shown, wins: runs in which it was shown, and those of them that succeeded."""
+
+    value: float = 0.0
+    shown: int = 0
+    wins: int = 0
+
+
+class Found(Record):
+    """An item that may be recalled, as a ranker sees it. similarity: cosine to the query. lexical: the share of the
+    query's information that the item's words match (BM25), from 0 to 1; 0 where words were not searched."""
+
+    item: MemoryItem
+    similarity: float
+    lexical: float = 0.0
+    standing: Standing = Standing()
+
+
+class Moment(StrEnum):
+    """When an episode asks its memory."""
+
+    START = "start"  # before the first action
+    TOOL = "tool"  # whenever the agent calls for it
+    STUCK = "stuck"  # after actions of one kind that failed again and again
+    WEAK = "weak"  # when the first draft of an action looks weak
+
+
+class Occasion(Record):
+    """What a recall within an episode is for. number: 0 for the episode's first recall. query: instead of the
+    instruction. past: items that had a place in an earlier recall of the episode: each is drawn once."""
+
+    moment: Moment = Moment.START
+    step: int = 0
+    number: int = 0
+    query: str = ""
+    past: tuple[str, ...] = ()
 
 
 class Candidate(Record):
@@ -116,6 +179,9 @@ class Recall(Record):
     ranked: tuple[Candidate, ...]
     arm: str = "on"  # "on", or "off" when the whole episode ran without memory
     arm_propensity: float = 1.0
+    moment: Moment = Moment.START
+    step: int = 0  # the index of the step before which it was made
+    number: int = 0  # among the recalls of its episode
     info: JSON = {}
 
     @property

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from wisen.core.records.base import JSON, Record
+from wisen.core.records.calls import Spent
 from wisen.core.records.memory import MemoryItem, Recall
 from wisen.core.records.release import GateDecision, Interval
 from wisen.core.records.trajectory import Trajectory
@@ -101,3 +102,4 @@ class RunReport(Record):
     leakage_guard: str
     seconds: float
     versions: dict[str, str]
+    spent: Spent | None = None  # by the acting model, where it is a remote one

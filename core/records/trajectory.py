@@ -56,12 +56,7 @@ class Trajectory(Record):
 
     @property
     def usage(self) -> Usage:
-        calls = [call.reply.usage for step in self.steps for call in step.calls]
-        return Usage(
-            prompt_tokens=sum(usage.prompt_tokens for usage in calls),
-            completion_tokens=sum(usage.completion_tokens for usage in calls),
-            cost_usd=sum(usage.cost_usd for usage in calls),
-        )
+        return sum((call.reply.usage for step in self.steps for call in step.calls), Usage())
 
 
 class VerdictSource(StrEnum):

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -12,7 +12,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from wisen.core.errors import StoreError
 from wisen.core.records import JSON, Record
-from wisen.core.store.engine import explained, writing
+from wisen.core.store.engine import explained, require_connection, writing
+from wisen.core.store.owner import one_write, turn
 
 R = TypeVar("R", bound=Record)
 CHUNK = 500  # ids in one query: SQLite bounds the number of parameters, by default at 32,766, in old builds at 999
@@ -22,11 +23,25 @@ class StoreBase:
     """Holds the engine. Safe to call from several threads: writes take turns, on the owner's connection if there is
     one."""
 
-    def __init__(self, engine: Engine, owner: Connection | None = None, *, read_only: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, owner: Connection | None = None, *, read_only: bool = False, shared: bool = False
+    ) -> None:
         self._engine = engine
         self._owner = owner
         self._read_only = read_only
-        self._turn = threading.Lock()
+        self._shared = shared
+        self._turn = threading.RLock()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """While the block runs nobody else writes. For a write that rests on what was read before it; where there is
+        one owner, other threads of it wait."""
+        with self._turn, ExitStack() as stack:
+            if self._owner is not None and self._shared:
+                with explained("could not write"):
+                    require_connection(self._owner)
+                    stack.enter_context(turn(self._owner))
+            yield
 
     @contextmanager
     def _read(self, doing: str) -> Iterator[Connection]:
@@ -38,6 +53,8 @@ class StoreBase:
         if self._read_only:
             raise StoreError(f"could not write {doing}: the store is open to be read only")
         with explained(f"could not write {doing}"), self._turn, writing(self._engine, self._owner) as connection:
+            if self._shared:
+                one_write(connection)
             yield connection
 
 

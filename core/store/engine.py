@@ -134,10 +134,14 @@ def writing(engine: Engine, owner: Connection | None = None) -> Iterator[Connect
         with engine.connect().execution_options(wisen_writes=True) as connection, connection.begin():
             yield connection
         return
-    if owner.closed or owner.invalidated:  # SQLAlchemy would connect again, without the lock
-        raise StoreError("the connection to the database was lost", LOST)
+    require_connection(owner)
     with owner.begin():
         yield owner
+
+
+def require_connection(owner: Connection) -> None:
+    if owner.closed or owner.invalidated:  # SQLAlchemy would connect again, without the lock
+        raise StoreError("the connection to the database was lost", LOST)
 
 
 @contextmanager

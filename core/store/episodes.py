@@ -1,6 +1,7 @@
 """Episodes: trajectories, and beside them verdicts, recalls and proposed memory items."""
 
 from collections.abc import Iterable
+from itertools import groupby
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select
 
@@ -29,8 +30,9 @@ class Episodes(StoreBase):
         Raises `StoreError` when its parts name different trajectories, or its run is unknown.
         """
         trajectory = episode.trajectory
-        recall = (episode.recall,) if episode.recall is not None else ()
-        strangers = {part.trajectory_id for part in (*episode.verdicts, *recall)} - {trajectory.id}
+        recalls = (*([episode.recall] if episode.recall is not None else []), *episode.later_recalls)
+        parts = {one.trajectory_id for one in episode.verdicts} | {one.trajectory_id for one in recalls}
+        strangers = parts - {trajectory.id}
         if strangers:
             raise StoreError(f"the episode of {trajectory.id} has parts of {', '.join(sorted(strangers))}")
         with self._write(f"episode {trajectory.id}") as connection:
@@ -59,7 +61,7 @@ class Episodes(StoreBase):
             )
             for verdict in episode.verdicts:
                 _insert_verdict(connection, verdict)
-            for one in recall:
+            for one in recalls:
                 connection.execute(
                     insert(RecallRow).values(
                         id=one.id,
@@ -130,6 +132,12 @@ class Episodes(StoreBase):
                     found[key] = parse(Trajectory, body)
         return tuple(found[key] for key in wanted if key in found)
 
+    def trajectory_ids(self, run_id: str) -> tuple[str, ...]:
+        """The run's trajectories in the order in which they were stored."""
+        query = select(TrajectoryRow.id).where(TrajectoryRow.run_id == run_id)
+        with self._read("trajectory ids") as connection:
+            return tuple(connection.scalars(query.order_by(TrajectoryRow.created_at, TrajectoryRow.id)))
+
     def outcomes(self, ids: Iterable[str]) -> dict[str, Outcome]:
         """How attempts went, in the order of the ids; unknown ones left out. Reads columns only, no bodies."""
         trajectory = select(
@@ -188,6 +196,12 @@ class Episodes(StoreBase):
             _insert_verdict(connection, verdict)
         return True
 
+    def templates(self) -> dict[str, str]:
+        """By id, the template of each task that was played."""
+        with self._read("tasks") as connection:
+            rows = connection.execute(select(TrajectoryRow.task_id, TrajectoryRow.template_id).distinct())
+            return {row.task_id: row.template_id for row in rows}
+
     def verdicts(self, ids: Iterable[str]) -> dict[str, tuple[Verdict, ...]]:
         """Verdicts by trajectory id, oldest first; a trajectory without any has no entry."""
         query = select(VerdictRow.trajectory_id, as_text(VerdictRow.body)).order_by(VerdictRow.seq)
@@ -201,7 +215,7 @@ class Episodes(StoreBase):
     def recalls(
         self, ids: Iterable[str] | None = None, *, run_id: str | None = None, phase: Phase | None = None
     ) -> tuple[Recall, ...]:
-        """Recalls of the trajectories named, or of all; ordered by trajectory id."""
+        """Recalls of the trajectories named, or of all; ordered by trajectory id, those of one in their turn."""
         query = (
             select(as_text(RecallRow.body))
             .join(TrajectoryRow, TrajectoryRow.id == RecallRow.trajectory_id)
@@ -210,8 +224,8 @@ class Episodes(StoreBase):
         )
         with self._read("recalls") as connection:
             if ids is None:
-                return tuple(parse(Recall, body) for body in connection.scalars(query))
-            return tuple(
+                return _in_turn(parse(Recall, body) for body in connection.scalars(query))
+            return _in_turn(
                 parse(Recall, body)
                 for chunk in chunks(sorted(ids))
                 for body in connection.scalars(query.where(RecallRow.trajectory_id.in_(chunk)))
@@ -230,6 +244,15 @@ class Episodes(StoreBase):
 
 def _has(connection: Connection, id: str) -> bool:
     return connection.execute(select(TrajectoryRow.id).where(TrajectoryRow.id == id)).one_or_none() is not None
+
+
+def _in_turn(recalls: Iterable[Recall]) -> tuple[Recall, ...]:
+    """Ordered by trajectory already."""
+    return tuple(
+        recall
+        for _, episode in groupby(recalls, key=lambda one: one.trajectory_id)
+        for recall in sorted(episode, key=lambda one: one.number)
+    )
 
 
 def _within(run_id: str | None, phase: Phase | None) -> list[ColumnElement[bool]]:

@@ -1,11 +1,12 @@
 """The bank's ledger: an append-only list of events. The bank itself is a fold over it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
-from wisen.core.records import JSON, LedgerEvent, utcnow
-from wisen.core.store.base import StoreBase, as_text, next_seq, parse, to_body
+from wisen.core.records import JSON, EventKind, LedgerEvent, MemoryItem, utcnow
+from wisen.core.store.base import StoreBase, as_text, chunks, next_seq, parse, to_body
 from wisen.core.store.runs import get_mark, put_mark
 from wisen.core.store.tables import LedgerRow
 
@@ -36,13 +37,35 @@ class Ledger(StoreBase):
                 connection.execute(insert(LedgerRow), rows)
             return first - 1 + len(rows)
 
-    def events(self, up_to: int | None = None) -> tuple[LedgerEvent, ...]:
-        """The events in order; with `up_to`, those that made that version."""
-        query = select(as_text(LedgerRow.body)).order_by(LedgerRow.seq)
+    def events(self, up_to: int | None = None, *, after: int = 0) -> tuple[LedgerEvent, ...]:
+        """The events in order; with `up_to`, those that made that version; with `after`, those since that one."""
+        query = select(as_text(LedgerRow.body)).where(LedgerRow.seq > after).order_by(LedgerRow.seq)
         if up_to is not None:
             query = query.where(LedgerRow.seq <= up_to)
         with self._read("the ledger") as connection:
             return tuple(parse(LedgerEvent, body) for body in connection.scalars(query))
+
+    def entered(self, *, after: int = 0) -> dict[str, tuple[datetime, datetime]]:
+        """When each item was proposed first and last, by item id; with `after`, by the events after that version.
+        Reads columns only, no bodies."""
+        query = (
+            select(LedgerRow.item_id, func.min(LedgerRow.created_at), func.max(LedgerRow.created_at))
+            .where(LedgerRow.kind == EventKind.PROPOSED, LedgerRow.seq > after)
+            .group_by(LedgerRow.item_id)
+        )
+        with self._read("when items entered") as connection:
+            return {key: (first, last) for key, first, last in connection.execute(query)}
+
+    def proposed(self, item_ids: Sequence[str]) -> tuple[MemoryItem, ...]:
+        """These items as they were proposed last, in order of id. Unknown ids are left out."""
+        found: dict[str, MemoryItem] = {}
+        with self._read("items") as connection:
+            for keys in chunks(item_ids):
+                wanted = LedgerRow.item_id.in_(keys), LedgerRow.kind == EventKind.PROPOSED
+                query = select(as_text(LedgerRow.body)).where(*wanted).order_by(LedgerRow.seq)
+                events = (parse(LedgerEvent, body) for body in connection.scalars(query))
+                found.update((event.item_id, event.item) for event in events if event.item is not None)
+        return tuple(found[key] for key in sorted(found))
 
     def bank_version(self) -> int:
         """The `seq` of the last event, 0 for the empty bank."""

@@ -7,7 +7,7 @@ from typing import Self
 from wisen.core.store.engine import explained, make_engine, shown
 from wisen.core.store.episodes import Episodes
 from wisen.core.store.ledger import Ledger
-from wisen.core.store.owner import take_ownership
+from wisen.core.store.owner import take_membership, take_ownership
 from wisen.core.store.releases import Releases
 from wisen.core.store.runs import Runs
 from wisen.core.store.upgrade import look, migrate, require_current
@@ -18,10 +18,13 @@ class Store(Runs, Episodes, Ledger, Releases):
     kill at any moment it has happened whole or not at all. All methods raise `StoreError`."""
 
     @classmethod
-    def open(cls, url: str, *, backups: Path | None = None, backup: bool = True, create: bool = True) -> Self:
+    def open(
+        cls, url: str, *, backups: Path | None = None, backup: bool = True, create: bool = True, shared: bool = False
+    ) -> Self:
         """Open, or make, the store at `sqlite:///path`, `sqlite://` (in memory) or `postgresql://…`, and bring its
         schema up to date. An older store is backed up to the folder `backups` first; SQLite's default is `backups`
-        beside the file. On PostgreSQL this process then owns the schema; for SQLite the workspace has a lock.
+        beside the file. On PostgreSQL this process then owns the schema; for SQLite the workspace has a lock. With
+        `shared` it is one of several members instead, whose writes take turns: PostgreSQL only.
 
         Raises `StoreError` for an unreadable file, a schema newer than this code, another owner, a backup that cannot
         be made, and without `create` where there is no store yet.
@@ -29,6 +32,12 @@ class Store(Runs, Episodes, Ledger, Releases):
         engine = make_engine(url)
         try:
             with explained(f"could not open the store {shown(url)}"):
+                if shared:
+                    owner = take_membership(
+                        engine, lambda one: migrate(engine, one, backups=backups, backup=backup, create=create)
+                    )
+                    require_current(engine)
+                    return cls(engine, owner, shared=True)
                 owner = take_ownership(engine)
                 try:
                     migrate(engine, owner, backups=backups, backup=backup, create=create)

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -10,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from wisen.core.statistics import bootstrap_lower, holm, mcnemar_one_sided, paired_bootstrap, tasks_needed, wilson
+from wisen.core.statistics import (
+    bootstrap_lower,
+    holm,
+    mcnemar_one_sided,
+    paired_bootstrap,
+    pass_at_k,
+    tasks_needed,
+    wilson,
+)
 
 differences = st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0]), min_size=1, max_size=60)
 quick = settings(max_examples=50, deadline=None)
@@ -245,3 +254,29 @@ def test_importing_core_brings_in_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+# pass@k
+
+
+@quick
+@given(st.lists(st.booleans(), min_size=1, max_size=8), st.integers(1, 8))
+def test_pass_at_k_is_the_share_of_all_choices_of_k_that_hold_a_success(outcomes: list[bool], k: int) -> None:
+    k = min(k, len(outcomes))
+    share = np.mean([any(chosen) for chosen in combinations(outcomes, k)])
+    assert pass_at_k(sum(outcomes), len(outcomes), k) == pytest.approx(share)
+
+
+def test_pass_at_k_is_unbiased() -> None:
+    # the mean over Binomial(n, p) is 1 - (1 - p)^k; the plug-in 1 - (1 - c/n)^k is not
+    n, k, p = 5, 3, 0.3
+    weights = [binom.pmf(successes, n, p) for successes in range(n + 1)]
+    mean = sum(weight * pass_at_k(successes, n, k) for successes, weight in enumerate(weights))
+    assert mean == pytest.approx(1 - (1 - p) ** k)
+    assert sum(weight * (1 - (1 - c / n) ** k) for c, weight in enumerate(weights)) != pytest.approx(mean, abs=0.01)
+
+
+@pytest.mark.parametrize(("successes", "n", "k"), [(3, 2, 1), (-1, 2, 1), (1, 2, 3), (1, 2, 0), (0, 0, 1)])
+def test_pass_at_k_refuses_what_cannot_be(successes: int, n: int, k: int) -> None:
+    with pytest.raises(ValueError, match="do not say"):
+        pass_at_k(successes, n, k)

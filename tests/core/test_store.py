@@ -87,6 +87,23 @@ def test_an_episode_comes_back_as_it_was(store: Store, episode: Episodes) -> Non
     assert store.trajectory("nothing") is None
 
 
+def test_an_episode_that_asked_its_memory_again_keeps_all_recalls_in_their_turn(
+    store: Store, episode: Episodes
+) -> None:
+    one = episode(1)
+    assert one.recall is not None
+    later = [
+        one.recall.model_copy(update={"id": f"recall-{letter}", "number": n}) for n, letter in ((1, "b"), (2, "a"))
+    ]
+    assert store.add_episode(one.model_copy(update={"later_recalls": tuple(later)}))
+    assert store.recalls([one.trajectory.id]) == store.recalls() == (one.recall, *later)
+    astray = episode(2).model_copy(update={"later_recalls": tuple(later)})
+    with pytest.raises(StoreError, match="parts of traj-0001"):
+        store.add_episode(astray)
+    task = one.trajectory.task
+    assert store.templates() == {task.id: task.template_id}
+
+
 def test_an_episode_is_taken_once(store: Store, episode: Episodes) -> None:
     store.add_episode(episode(1))
     assert store.add_episode(episode(1, success=False, judged=(False, False), proposals=5)) is False
