@@ -1,23 +1,50 @@
 """The bank: the set of memory items at a version. Every change is an event; a version is a position in the ledger.
 
-`fold` is the whole truth of what events mean. `Bank` is the thin shell around it that reads and appends.
+What events mean is `folding`'s matter, which events a change makes `entering`'s. `Bank` is the thin shell around them
+that reads and appends.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import wraps
 from pathlib import Path
-from types import MappingProxyType
-from typing import Protocol
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from wisen.core.errors import WisenError
-from wisen.core.records import JSON, EventKind, ItemStatus, LedgerEvent, MemoryItem
-from wisen.memory.guard import GuardVerdict, check_item
-from wisen.memory.items import item_id, joined, make_item, normalised
+from wisen.core.records import JSON, EventKind, ItemStatus, LedgerEvent, MemoryItem, Revision, Trust
+from wisen.memory.curation import follow, retired_by
+from wisen.memory.entering import (
+    APPROVE,
+    REFUSE,
+    RETIRE,
+    REVIVE,
+    Draft,
+    Verb,
+    from_outside,
+    legal,
+    moved,
+    new_version,
+)
+from wisen.memory.folding import (
+    LEGAL_MOVES,
+    RECALLABLE,
+    RESTING,
+    BankDiff,
+    BankError,
+    ItemChange,
+    Snapshot,
+    compare,
+    fold,
+)
+from wisen.memory.guard import Doubt, GuardVerdict, check_item
+from wisen.memory.items import item_id, make_item, normalised
 
 __all__ = [
+    "LEGAL_MOVES",
+    "RECALLABLE",
+    "RESTING",
     "Bank",
     "BankDiff",
     "BankError",
@@ -32,24 +59,9 @@ __all__ = [
     "normalised",
 ]
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Mark = tuple[str, str, JSON]  # run id, key, value: what makes an append happen once
-
-RECALLABLE = frozenset({ItemStatus.PROBATION, ItemStatus.ACTIVE})
-RESTING = frozenset({ItemStatus.RETIRED, ItemStatus.QUARANTINED})
-
-LEGAL_MOVES: Mapping[ItemStatus, frozenset[ItemStatus]] = MappingProxyType(
-    {
-        ItemStatus.CANDIDATE: frozenset({ItemStatus.PROBATION, ItemStatus.QUARANTINED, ItemStatus.RETIRED}),
-        ItemStatus.PROBATION: frozenset({ItemStatus.ACTIVE, ItemStatus.QUARANTINED, ItemStatus.RETIRED}),
-        ItemStatus.ACTIVE: frozenset({ItemStatus.PROBATION, ItemStatus.QUARANTINED, ItemStatus.RETIRED}),
-        ItemStatus.RETIRED: frozenset({ItemStatus.PROBATION, ItemStatus.QUARANTINED}),  # revived ones prove anew
-        ItemStatus.QUARANTINED: frozenset({ItemStatus.PROBATION, ItemStatus.RETIRED}),
-    }
-)
-
-
-class BankError(WisenError):
-    """A change of the bank that its rules do not allow, or a file that holds no items."""
 
 
 class Ledger(Protocol):
@@ -59,108 +71,42 @@ class Ledger(Protocol):
         """Append all or none, assign `seq`, return the version. A mark that stands already makes it a no-op."""
         ...
 
-    def events(self, up_to: int | None = None) -> tuple[LedgerEvent, ...]: ...
+    def events(self, up_to: int | None = None, *, after: int = 0) -> tuple[LedgerEvent, ...]: ...
 
     def bank_version(self) -> int: ...
 
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The bank at a version: items by id, with all evidence joined to them so far, and their statuses."""
-
-    version: int = 0
-    items: Mapping[str, MemoryItem] = field(default_factory=lambda: MappingProxyType({}))
-    statuses: Mapping[str, ItemStatus] = field(default_factory=lambda: MappingProxyType({}))
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    @property
-    def recallable(self) -> tuple[MemoryItem, ...]:
-        """Items on probation and active ones, in order of id."""
-        return tuple(self.items[key] for key in sorted(self.items) if self.statuses[key] in RECALLABLE)
+    def turn(self) -> AbstractContextManager[None]:
+        """While it is held nobody else appends."""
+        ...
 
 
-@dataclass(frozen=True)
-class ItemChange:
-    """What befell an item that both versions hold. `evidence` are the trajectory ids that only the later one has."""
+def _in_turn(change: Callable[Concatenate["Bank", P], R]) -> Callable[Concatenate["Bank", P], R]:
+    """A change rests on the version that it read: no other process comes between."""
 
-    item: MemoryItem
-    before: ItemStatus
-    after: ItemStatus
-    evidence: tuple[str, ...]
+    @wraps(change)
+    def changed(bank: "Bank", *args: P.args, **named: P.kwargs) -> R:
+        with bank._ledger.turn():
+            return change(bank, *args, **named)
 
-
-@dataclass(frozen=True)
-class BankDiff:
-    """From `old` to `new`. All three are in order of item id."""
-
-    old: int
-    new: int
-    added: tuple[MemoryItem, ...]
-    removed: tuple[MemoryItem, ...]
-    changed: tuple[ItemChange, ...]
-
-
-def fold(events: Iterable[LedgerEvent]) -> Snapshot:
-    """The bank that the events make, from the empty bank on.
-
-    Raises `BankError` for an event that fits no bank: a status of an unknown item, a version that is still to come.
-    """
-    events = tuple(events)
-    kept_versions = {event.to_version for event in events if event.kind is EventKind.RESTORED}
-    items: dict[str, MemoryItem] = {}
-    statuses: dict[str, ItemStatus] = {}
-    kept = {0: (items.copy(), statuses.copy())}
-    version = 0
-    for event in events:
-        version = event.seq
-        if event.kind is EventKind.RESTORED:
-            if event.to_version not in kept:
-                raise BankError(f"event {version} restores version {event.to_version}, which is not before it")
-            items, statuses = (state.copy() for state in kept[event.to_version])  # type: ignore[assignment]
-        elif event.kind is EventKind.PROPOSED:
-            if event.item is None:
-                raise BankError(f"event {version} proposes nothing")
-            items[event.item.id] = event.item
-            statuses[event.item.id] = event.status or ItemStatus.CANDIDATE
-        elif event.item_id not in items:
-            raise BankError(f"event {version} is about item {event.item_id!r}, which the bank does not hold")
-        elif event.kind is EventKind.EVIDENCE:
-            items[event.item_id] = joined(items[event.item_id], event.evidence, event.source_tasks)
-        elif event.status is None:
-            raise BankError(f"event {version} sets no status")
-        else:
-            statuses[event.item_id] = event.status
-        if version in kept_versions:
-            kept[version] = (items.copy(), statuses.copy())
-    return Snapshot(version, MappingProxyType(items), MappingProxyType(statuses))
-
-
-def compare(old: Snapshot, new: Snapshot) -> BankDiff:
-    """What changed from one snapshot to another. Raises nothing: any two versions can be compared."""
-    changed = []
-    for key in sorted(old.items.keys() & new.items.keys()):
-        known = set(old.items[key].evidence)
-        more = tuple(one for one in new.items[key].evidence if one not in known)
-        before, after = old.statuses[key], new.statuses[key]
-        if more or before is not after or old.items[key] != new.items[key]:
-            changed.append(ItemChange(new.items[key], before, after, more))
-    return BankDiff(
-        old.version,
-        new.version,
-        added=tuple(new.items[key] for key in sorted(new.items.keys() - old.items.keys())),
-        removed=tuple(old.items[key] for key in sorted(old.items.keys() - new.items.keys())),
-        changed=tuple(changed),
-    )
+    return changed
 
 
 class Bank:
-    """Reads and changes the bank through its ledger. One owner at a time: it is not meant for several threads."""
+    """Reads and changes the bank through its ledger. One owner at a time: it is not meant for several threads.
 
-    def __init__(self, ledger: Ledger, *, guard: Callable[[MemoryItem], GuardVerdict] = check_item) -> None:
+    guard: judges each new item. hold: trust classes whose new items wait for a person's approval.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        guard: Callable[[MemoryItem], GuardVerdict] = check_item,
+        hold: Collection[Trust] = (),
+    ) -> None:
         self._ledger = ledger
         self._guard = guard
+        self._hold = frozenset(hold)
         self._folded: dict[int, Snapshot] = {}
 
     @property
@@ -173,38 +119,133 @@ class Bank:
         if version not in self._folded:
             while len(self._folded) >= 16:  # a loop reads a few versions again and again: incumbent, candidate, latest
                 del self._folded[next(iter(self._folded))]
-            self._folded[version] = fold(self._ledger.events(up_to=version))
+            self._folded[version] = self._fold(version)
         return self._folded[version]
 
-    def propose(self, items: Iterable[MemoryItem], *, actor: str, mark: Mark | None = None) -> int:
+    def _fold(self, version: int) -> Snapshot:
+        """From the nearest version that is at hand: a bank grows by a few events at a time."""
+        start = (
+            self._folded[max(earlier)] if (earlier := [one for one in self._folded if one < version]) else Snapshot()
+        )
+        events = self._ledger.events(up_to=version, after=start.version)
+        if any(0 < (event.to_version or 0) < start.version for event in events):  # back to before what is at hand
+            return fold(self._ledger.events(up_to=version))
+        return fold(events, start)
+
+    @_in_turn
+    def propose(
+        self,
+        items: Iterable[MemoryItem],
+        *,
+        actor: str,
+        mark: Mark | None = None,
+        hold: bool = False,
+        doubts: Mapping[str, Doubt] | None = None,
+    ) -> int:
         """Offer items; returns the new version.
 
         Each passes the guard first, which may redact it. One that the bank holds already (same id) joins its evidence
         to it, if it has any that is new; others enter as candidates and go on to probation or, refused, to quarantine.
+        With `hold` they come from outside (a client, a stranger's file): whatever they say of themselves they have the
+        lowest trust class, new ones wait for `approve` or `refuse`, and those that are there already gain nothing.
+        `doubts`: why items are to be quarantined, by id, new ones and such as are in use (what consensus found).
         """
         now = self.snapshot()
-        present = dict(now.items)
-        events: list[LedgerEvent] = []
+        draft = Draft.of(now)
         for offered in items:
-            events += self._entry(offered, present, actor)
-        return self._append(events, now.version, mark)
+            self._enter(draft, offered, actor, hold, doubts or {})
+        for key, doubt in (doubts or {}).items():
+            draft.set_aside(key, doubt)
+        return self._append(draft.events, now.version, mark)
 
+    @_in_turn
+    def revise(self, revision: Revision, *, actor: str, mark: Mark | None = None) -> int:
+        """Do what a curator decided, all of it or nothing; returns the new version. `actor` is the curator's name. What
+        is new passes the guard as in `propose`; for the rest see `curation.follow`. Raises `BankError` for an item that
+        is not there, or not the curator's."""
+        now = self.snapshot()
+        draft = Draft.of(now)
+        names: dict[str, str] = {}
+        for item in (*revision.replace, *revision.add):
+            verdict = self._guard(item)
+            names[item.id] = verdict.item.id
+            draft.enter(verdict, actor=actor, waits=verdict.item.trust in self._hold)
+        follow(draft, revision, names, actor=actor, own=retired_by(actor, self._ledger.events()))
+        return self._append(draft.events, now.version, mark)
+
+    @_in_turn
     def set_status(
         self, key: str, status: ItemStatus, *, actor: str, reason: str = "", mark: Mark | None = None
     ) -> int:
         """Move an item along its life; returns the new version (the present one where it has the status already).
         Raises `BankError` for an unknown item or a move that its life does not have (see `LEGAL_MOVES`)."""
         now = self.snapshot()
-        if key not in now.items:
-            raise BankError(f"the bank holds no item {key!r}", "list them with `wisen memory list`")
+        self._item(now, key)
         events = []
         if now.statuses[key] is not status:
-            if status not in LEGAL_MOVES[now.statuses[key]]:
-                allowed = ", ".join(sorted(LEGAL_MOVES[now.statuses[key]]))
-                raise BankError(f"item {key} is {now.statuses[key]} and cannot become {status}", f"allowed: {allowed}")
-            events = [_event(EventKind.STATUS, key, status=status, actor=actor, reason=reason)]
+            legal(key, now.statuses[key], status)
+            events = [moved(key, status, actor, reason)]
         return self._append(events, now.version, mark)
 
+    def queue(self) -> tuple[MemoryItem, ...]:
+        """Items that wait for a person, in the order in which they came."""
+        return self.snapshot().queue()
+
+    def approve(self, key: str, *, actor: str, reason: str = "") -> int:
+        """Let an item that waits, or one in quarantine, on to probation; returns the new version, the present one where
+        the item can be recalled already. Raises `BankError` for an unknown item and for a retired one."""
+        return self._do(APPROVE, key, actor, reason)
+
+    def refuse(self, key: str, *, actor: str, reason: str = "") -> int:
+        """Put an item that waits in quarantine; returns the new version. Raises `BankError` for one that does not
+        wait."""
+        return self._do(REFUSE, key, actor, reason)
+
+    def retire(self, key: str, *, actor: str, reason: str = "") -> int:
+        """Take an item out of use; returns the new version. It stays in the bank, and credit does not bring it back."""
+        return self._do(RETIRE, key, actor, reason)
+
+    def revive(self, key: str, *, actor: str, reason: str = "") -> int:
+        """Put a retired item on probation again; returns the new version. Raises `BankError` for one that waits or is
+        in quarantine: those are approved."""
+        return self._do(REVIVE, key, actor, reason)
+
+    @_in_turn
+    def edit(
+        self,
+        key: str,
+        *,
+        actor: str,
+        title: str | None = None,
+        when_to_use: str | None = None,
+        when_not: str | None = None,
+        content: str | None = None,
+        reason: str = "",
+    ) -> tuple[str, int]:
+        """Write texts of an item anew; returns the id of the new version and the bank's version.
+
+        The new version keeps scope, evidence and trust class, names its parent, and goes to probation; the old one
+        retires, unless it is at rest already. One that waits goes on waiting. Another title or `when_not` alone makes
+        no other item: it keeps id and status. Raises `BankError` for an unknown item, a text that the guard refuses,
+        and one that another item has.
+        """
+        given = {"title": title, "when_to_use": when_to_use, "when_not": when_not, "content": content}
+        texts = {name: text for name, text in given.items() if text is not None}
+        now = self.snapshot()
+        old = self._item(now, key)
+        verdict = self._guard(new_version(old, texts))
+        new = verdict.item
+        if new == old:
+            return key, now.version
+        if not (verdict.ok or verdict.unsupported):
+            raise BankError(f"the guard refuses this text: {'; '.join(verdict.reasons)}", "write it in other words")
+        if new.id != key and new.id in now.items:
+            raise BankError(f"item {new.id} says that already", f"it is {now.statuses[new.id]}; retire {key} instead")
+        draft = Draft.of(now)
+        draft.replace(old, new, actor=actor, reason=reason)
+        return new.id, self._append(draft.events, now.version, None)
+
+    @_in_turn
     def restore(self, version: int, *, actor: str, reason: str = "", mark: Mark | None = None) -> int:
         """Set the bank back to what it was at a version. History stays: the return is itself an event."""
         self._known(version)
@@ -225,51 +266,49 @@ class Bank:
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         return len(lines)
 
-    def import_items(self, path: Path, *, actor: str, mark: Mark | None = None) -> int:
+    @_in_turn
+    def import_items(self, path: Path, *, actor: str, mark: Mark | None = None, hold: bool = False) -> int:
         """Propose the items of an exported file; returns the new version. The guard runs as for any other item. Of the
-        statuses only `retired` and `quarantined` are taken over, and only for new items: an active item has earned
-        that elsewhere and starts here on probation."""
+        statuses only `retired` and `quarantined` are taken over, and only for new items, and one that waited for a
+        person waits here too: an active item has earned that elsewhere and starts here on probation. `hold` as in
+        `propose`: for a file from a stranger."""
         now = self.snapshot()
-        present = dict(now.items)
-        events: list[LedgerEvent] = []
+        draft = Draft.of(now)
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            if not line.strip():
-                continue
-            item, status = _parsed(line, f"{path}:{number}")
-            entry = self._entry(item, present, actor)
-            events += entry
-            entered = bool(entry) and entry[0].kind is EventKind.PROPOSED
-            if entered and status in RESTING and status is not entry[-1].status:
-                key = entry[0].item_id
-                events.append(_event(EventKind.STATUS, key, status=status, actor=actor, reason="as imported"))
-        return self._append(events, now.version, mark)
+            if line.strip():
+                item, status = _parsed(line, f"{path}:{number}")
+                self._enter(draft, item, actor, hold, {}, was=status)
+        return self._append(draft.events, now.version, mark)
 
-    def _entry(self, offered: MemoryItem, present: dict[str, MemoryItem], actor: str) -> list[LedgerEvent]:
-        """The events by which an item enters; `present` learns of it."""
-        verdict = self._guard(offered)
-        item = verdict.item
-        known = present.get(item.id)
-        if known is not None:
-            more = joined(known, item.evidence, item.source_tasks)
-            if more == known:
-                return []
-            present[item.id] = more
-            return [
-                _event(
-                    EventKind.EVIDENCE,
-                    item.id,
-                    evidence=more.evidence[len(known.evidence) :],
-                    source_tasks=more.source_tasks[len(known.source_tasks) :],
-                    actor=actor,
-                )
-            ]
-        present[item.id] = item
-        status = ItemStatus.PROBATION if verdict.ok else ItemStatus.QUARANTINED
-        reason = "; ".join(verdict.reasons) or "passed the guard"
-        return [
-            _event(EventKind.PROPOSED, item.id, item=item, status=ItemStatus.CANDIDATE, actor=actor),
-            _event(EventKind.STATUS, item.id, status=status, actor="guard", reason=reason),
-        ]
+    def _enter(
+        self,
+        draft: Draft,
+        offered: MemoryItem,
+        actor: str,
+        outside: bool,
+        doubts: Mapping[str, Doubt],
+        was: ItemStatus | None = None,
+    ) -> None:
+        verdict = self._guard(from_outside(offered) if outside else offered)
+        draft.enter(
+            verdict,
+            actor=actor,
+            outside=outside,
+            waits=was is ItemStatus.CANDIDATE or verdict.item.trust in self._hold,
+            doubt=doubts.get(verdict.item.id) or doubts.get(offered.id),
+            rests=was,
+        )
+
+    @_in_turn
+    def _do(self, verb: Verb, key: str, actor: str, reason: str) -> int:
+        now = self.snapshot()
+        self._item(now, key)
+        return self.set_status(key, verb.after(key, now.statuses[key]), actor=actor, reason=reason)
+
+    def _item(self, now: Snapshot, key: str) -> MemoryItem:
+        if key not in now.items:
+            raise BankError(f"the bank holds no item {key!r}", "list them with `wisen memory list`")
+        return now.items[key]
 
     def _append(self, events: Sequence[LedgerEvent], version: int, mark: Mark | None) -> int:
         if not events and mark is None:
@@ -281,30 +320,6 @@ class Bank:
         if not 0 <= version <= latest:
             raise BankError(f"the bank has no version {version}", f"versions go from 0 to {latest}")
         return version
-
-
-def _event(
-    kind: EventKind,
-    key: str,
-    *,
-    actor: str,
-    reason: str = "",
-    item: MemoryItem | None = None,
-    status: ItemStatus | None = None,
-    evidence: tuple[str, ...] = (),
-    source_tasks: tuple[str, ...] = (),
-) -> LedgerEvent:
-    return LedgerEvent(
-        seq=0,  # the ledger assigns it
-        kind=kind,
-        item_id=key,
-        item=item,
-        status=status,
-        evidence=evidence,
-        source_tasks=source_tasks,
-        actor=actor,
-        reason=reason,
-    )
 
 
 def _parsed(line: str, where: str) -> tuple[MemoryItem, ItemStatus]:

@@ -105,6 +105,11 @@ def appearances(recalls: Iterable[Recall], outcomes: Sequence[Outcome]) -> dict[
     """The randomised appearances of each unit, in collection order. A unit is an item, or a cluster of near-duplicates
     under the id of its oldest: they share a draw, so an episode in which several had a place is one appearance.
 
+    Where an episode asked its memory more than once, each recall is a decision of its own, with the propensities that
+    it logged: that it came about may hang on earlier draws, but not on its own, so each score still has the lift as its
+    expectation, among the episodes that come that far. A unit's first place in an episode is its appearance. A second
+    would bring the same outcome once more, which is not another observation.
+
     outcomes: of all episodes, in collection order, each trajectory once; those without memory count towards the
     baselines. Appearances count where the episode had memory, the item had a place with 0 < p < 1, and the outcome is
     known.
@@ -113,13 +118,13 @@ def appearances(recalls: Iterable[Recall], outcomes: Sequence[Outcome]) -> dict[
     place = {outcome.trajectory_id: number for number, outcome in enumerate(outcomes)}
     counted = {recall.id: recall for recall in recalls if recall.arm == "on" and recall.trajectory_id in place}
     found: dict[str, list[Appearance]] = {}
-    for recall in sorted(counted.values(), key=lambda one: (place[one.trajectory_id], one.id)):
+    drawn: set[tuple[str, str]] = set()
+    for recall in sorted(counted.values(), key=lambda one: (place[one.trajectory_id], one.number, one.id)):
         outcome = outcomes[place[recall.trajectory_id]]
-        units: set[str] = set()
         for candidate in recall.ranked:
             unit = candidate.cluster or candidate.item_id
-            if 0 < candidate.propensity < 1 and unit not in units:
-                units.add(unit)
+            if 0 < candidate.propensity < 1 and (recall.trajectory_id, unit) not in drawn:
+                drawn.add((recall.trajectory_id, unit))
                 found.setdefault(unit, []).append(
                     Appearance(
                         item_id=candidate.item_id,

@@ -3,13 +3,19 @@
 scope and capability filter -> leakage guard -> nearest candidates -> ranker -> first k within the budget -> draws.
 Every draw derives from the episode's request and the item's id, never from a shared generator, so that neither
 concurrency nor the order of episodes changes it.
+
+An episode may ask more than once. An item that had a place in one recall, whether it was shown or held out, competes in
+no later one: each item is drawn at most once in an episode. A later recall is a decision of its own. That it took place
+at all, and for which items, may depend on earlier draws, but not on the draws of the items that it decides; so their
+propensities are what they would be in a first one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from typing import Any
 
-from pydantic import Field
-
+from wisen.core.errors import SettingsError
 from wisen.core.ids import content_id, derived_seed
 from wisen.core.protocols import Ranker
 from wisen.core.records import (
@@ -19,46 +25,46 @@ from wisen.core.records import (
     MemoryItem,
     MemoryMode,
     Observation,
+    Occasion,
     Recall,
     Record,
-    Scope,
-    Task,
+    Standing,
 )
 from wisen.memory.bank import Snapshot
-from wisen.memory.items import is_recording
-from wisen.memory.rankers import Similarity
+from wisen.memory.eligibility import (
+    Eligible,
+    LeakageGuard,
+    Shelf,
+    applies,
+    offered_verbs,
+    same_task,
+    same_template,
+    verb,
+)
+from wisen.memory.rankers import WORTHLESS, make_ranker
+from wisen.memory.recall_settings import RecallSettings
+from wisen.memory.search import Index, search
 
-LeakageGuard = Callable[[MemoryItem, Task], bool]
+__all__ = [
+    "Index",
+    "LeakageGuard",
+    "RecallSettings",
+    "Recalled",
+    "Shelf",
+    "SnapshotRecaller",
+    "applies",
+    "offered_verbs",
+    "recall",
+    "same_task",
+    "same_template",
+    "tokens",
+    "verb",
+]
 
+Sift = Callable[[str, Sequence[MemoryItem], Snapshot], Awaitable[Collection[str]]]
 
-class Index(Protocol):
-    """Finds the nearest items. Its vectors stand for `MemoryItem.text`."""
-
-    async def query(self, text: str, ids: Sequence[str], n: int) -> list[tuple[str, float]]:
-        """The n nearest of the given items, as (item id, cosine), best first, ties in order of id."""
-        ...
-
-
-class RecallSettings(Record):
-    """k: places for items. candidates: how many nearest items the ranker sees. floor: least cosine similarity to be
-    one; recording_floor: that of a recording, whose words are those of its own task, so that a lesser likeness means
-    another task. max_tokens: budget for all shown items together (about four characters a token). In collection an
-    episode has memory with probability `arm_propensity`; then each of the first k is shown with probability
-    `propensity`, or `active_propensity` once its worth is decided. near_duplicates: cosine from which items of one kind
-    and scope are drawn as one; None: each is drawn on its own."""
-
-    k: int = Field(1, ge=1)
-    candidates: int = Field(20, ge=1)
-    floor: float = Field(0.2, ge=-1, le=1)
-    recording_floor: float = Field(0.5, ge=-1, le=1)
-    max_tokens: int = Field(400, ge=1)
-    arm_propensity: float = Field(0.8, gt=0, le=1)
-    propensity: float = Field(0.5, gt=0, le=1)
-    active_propensity: float = Field(0.9, gt=0, le=1)
-    near_duplicates: float | None = Field(None, gt=0, le=1)
-
-    def floor_of(self, item: MemoryItem) -> float:
-        return self.recording_floor if is_recording(item) else self.floor
+FIRST = Occasion()
+UNKNOWN = Standing()
 
 
 class Recalled(Record):
@@ -66,44 +72,6 @@ class Recalled(Record):
 
     recall: Recall
     items: tuple[MemoryItem, ...] = ()
-
-
-def same_task(item: MemoryItem, task: Task) -> bool:
-    """Whether the item stems from this very task. Recall always drops those."""
-    return task.id in item.source_tasks
-
-
-def same_template(template_of: Callable[[str], str | None]) -> LeakageGuard:
-    """A leakage guard for cross-template evaluation: also drops items that stem from a task of the same template, or
-    from one whose template nobody knows. `template_of` maps a task id to its template id."""
-
-    def leaks(item: MemoryItem, task: Task) -> bool:
-        return any(template_of(source) in (None, task.template_id) for source in item.source_tasks)
-
-    return leaks
-
-
-def offered_verbs(observation: Observation) -> frozenset[str]:
-    """What the agent can do here: first words of the admissible actions, and names of the tools."""
-    verbs = {verb(action) for action in observation.actions if action.strip()}
-    return frozenset(verbs | {tool.name for tool in observation.tools})
-
-
-def verb(action: str) -> str:
-    """`click` of `click button "Ok"`, `search` of `search(query='x')`."""
-    word = action.split(maxsplit=1)[0] if action.strip() else ""
-    return word.split("(", 1)[0]
-
-
-def applies(scope: Scope, task: Task, observation: Observation) -> bool:
-    """Whether advice of this scope can be followed here. Where an environment names neither actions nor tools it takes
-    free text, and any action may be possible."""
-    verbs = offered_verbs(observation)
-    return (
-        scope.suite in ("", task.suite)
-        and scope.environment in ("", task.environment)
-        and (not verbs or verbs.issuperset(scope.actions))
-    )
 
 
 def tokens(text: str) -> int:
@@ -114,65 +82,90 @@ def tokens(text: str) -> int:
 async def recall(
     request: EpisodeRequest,
     observation: Observation,
-    snapshot: Snapshot,
+    snapshot: Snapshot | Shelf,
     index: Index,
     *,
     ranker: Ranker | None = None,
     settings: RecallSettings | None = None,
     leaks: LeakageGuard = same_task,
     clusters: Mapping[str, str] | None = None,
+    standings: Mapping[str, Standing] | None = None,
+    sift: Sift | None = None,
+    occasion: Occasion = FIRST,
 ) -> Recalled:
-    """Choose what an episode is shown at its start. `index` must hold every recallable item of the snapshot.
+    """Choose what an episode is shown. `index` must hold every recallable item of the snapshot. Whoever recalls often
+    from one bank version makes its `Shelf` once.
 
     The recall records all candidates in the ranker's order; those without a place have propensity 0. An item's
     propensity is conditional on the episode having memory; `arm_propensity` is the probability of that, whichever arm
     was drawn. An episode of the "off" arm records what it would have ranked and shows nothing; with `MemoryMode.OFF`
     nothing is read at all. `info["excluded"]` counts what each stage of the pipeline dropped. `clusters` names the
-    cluster of each recallable item (`memory.clusters`): items of one share the draw.
+    cluster of each recallable item (`memory.clusters`): items of one share the draw. `standings` says what each item,
+    or cluster, is worth to a ranker that asks. `sift` names, by id, those of a query's candidates that are to be left
+    out (`memory.guard.review`); it sees no draw.
     """
+    shelf = snapshot if isinstance(snapshot, Shelf) else Shelf(snapshot)
+    snapshot, clusters = shelf.snapshot, clusters or {}
     settings = settings or RecallSettings()
-    ranker = ranker or Similarity()
-    task, query = request.task, observation.instruction or request.task.instruction
+    ranker = ranker or _ranker(settings, standings)
+    query = occasion.query or observation.instruction or request.task.instruction
+    info: dict[str, Any] = {"mode": request.memory}
     excluded: dict[str, int] = {}
     ranked: tuple[Candidate, ...] = ()
-    eligible: list[MemoryItem] = []
+    eligible = Eligible()
+
+    def standing(key: str) -> Standing:
+        return (standings or {}).get(clusters.get(key, key), UNKNOWN)
+
     if request.memory is not MemoryMode.OFF:
-        recallable = snapshot.recallable
-        in_scope = [item for item in recallable if applies(item.scope, task, observation)]
-        eligible = [item for item in in_scope if not (same_task(item, task) or leaks(item, task))]
-        near = await index.query(query, [item.id for item in eligible], settings.candidates) if eligible else []
-        found = [(snapshot.items[key], score) for key, score in near]
-        above = [(item, score) for item, score in found if score >= settings.floor_of(item)]
-        order = ranker.rank(
-            [item for item, _ in above], [score for _, score in above], seed=_seed(request, "ranker", ranker.name)
-        )
+        past = _members(occasion.past, clusters)
+        eligible = shelf.eligible(request.task, observation, leaks, past)
+
+        async def look() -> tuple[int, tuple[Candidate, ...]]:
+            found = await search(query, eligible, shelf, index, settings, standing)
+            above = [one for one in found if settings.passes(one.item, one.similarity, one.lexical)]
+            if sift is not None:
+                out = await sift(query, [one.item for one in above], snapshot)
+                above = [one for one in above if one.item.id not in out]
+                excluded["consensus"] = len(out)
+            seed = _seed(request, "ranker", ranker.name, *([str(occasion.number)] if occasion.number else []))
+            explore = request.memory is MemoryMode.RANDOMISED
+            return len(found), await ranker.rank(above, query=query, seed=seed, explore=explore)
+
+        found, order = await _in_time(look(), settings.max_ms, info)
         places = _places([snapshot.items[one.item_id] for one in order], settings)
+        excluded = excluded if found else {}  # one that came too late has left nothing out
         excluded = {
-            "status": len(snapshot) - len(recallable),
-            "scope": len(recallable) - len(in_scope),
-            "leakage": len(in_scope) - len(eligible),
-            "candidates": len(eligible) - len(near),
-            "floor": len(near) - len(above),
+            **excluded,
+            "status": len(snapshot) - len(shelf.recallable),
+            "scope": len(shelf.recallable) - len(eligible.pool),
+            "leakage": len(eligible.out - past),
+            **({"past": len(eligible.out & past)} if past else {}),
+            "candidates": len(eligible.ids) - found,
+            "floor": found - len(order) - excluded.get("consensus", 0),
             "places": len(order) - len(places),
         }
         ranked = tuple(one.model_copy(update={"propensity": 0.0, "shown": False}) for one in order)
-        ranked = tuple(_drawn(one, places, request, snapshot, settings, clusters or {}) for one in ranked)
+        ranked = tuple(_drawn(one, places, request, snapshot, settings, clusters) for one in ranked)
     arm_propensity = {MemoryMode.OFF: 0.0, MemoryMode.FROZEN: 1.0}.get(request.memory, settings.arm_propensity)
     on = _uniform(request, "arm") < arm_propensity
     if not on:
         ranked = tuple(one.model_copy(update={"shown": False}) for one in ranked)
     record = Recall(
-        id=content_id("recall", request.trajectory_id),
+        id=content_id("recall", request.trajectory_id, *([occasion.number] if occasion.number else [])),
         trajectory_id=request.trajectory_id,
         query=query,
         ranker=ranker.name,
         bank_version=snapshot.version,
         release_id=request.release.id,
-        eligible=len(eligible),
+        eligible=len(eligible.ids),
         ranked=ranked,
         arm="on" if on else "off",
         arm_propensity=arm_propensity,
-        info={"mode": request.memory, "excluded": excluded, "settings": settings.model_dump()},
+        moment=occasion.moment,
+        step=occasion.step,
+        number=occasion.number,
+        info={**info, "excluded": excluded, "settings": settings.model_dump(mode="json")},
     )
     return Recalled(recall=record, items=tuple(snapshot.items[key] for key in record.shown))
 
@@ -186,14 +179,71 @@ class SnapshotRecaller:
         index: Index,
         settings: RecallSettings | None = None,
         clusters: Mapping[str, str] | None = None,
+        *,
+        ranker: Ranker | None = None,
+        leaks: LeakageGuard = same_task,
+        standings: Mapping[str, Standing] | None = None,
+        sift: Sift | None = None,
     ) -> None:
-        self._snapshot, self._index, self._settings, self._clusters = snapshot, index, settings, clusters
+        self.shelf = Shelf(snapshot)
+        self._index, self._settings = index, settings or RecallSettings()
+        self._ranker = ranker or _ranker(self._settings, standings)
+        self._clusters, self._leaks, self._standings, self._sift = clusters, leaks, standings, sift
 
-    async def recall(self, request: EpisodeRequest, observation: Observation) -> tuple[Recall, Sequence[MemoryItem]]:
+    async def recall(
+        self, request: EpisodeRequest, observation: Observation, occasion: Occasion = FIRST
+    ) -> tuple[Recall, Sequence[MemoryItem]]:
         found = await recall(
-            request, observation, self._snapshot, self._index, settings=self._settings, clusters=self._clusters
+            request,
+            observation,
+            self.shelf,
+            self._index,
+            ranker=self._ranker,
+            settings=self._settings,
+            leaks=self._leaks,
+            clusters=self._clusters,
+            standings=self._standings,
+            sift=self._sift,
+            occasion=occasion,
         )
         return found.recall, found.items
+
+
+def _ranker(settings: RecallSettings, standings: Mapping[str, Standing] | None) -> Ranker:
+    """Raises `SettingsError` where it would have to rank by worth that nobody told it."""
+    if settings.ranker not in WORTHLESS and standings is None:
+        raise SettingsError(
+            f"the ranker {settings.ranker!r} needs to know what items are worth, and nobody measured it here",
+            f"take one of {', '.join(sorted(WORTHLESS))}",
+        )
+    return make_ranker(settings.ranker, settings.ranker_options)
+
+
+async def _in_time(
+    look: Coroutine[Any, Any, tuple[int, tuple[Candidate, ...]]], most_ms: float | None, info: dict[str, Any]
+) -> tuple[int, tuple[Candidate, ...]]:
+    """What `look` brings, if that is in time; else nothing, and `info` says so."""
+    if most_ms is None:
+        return await look
+    started = time.perf_counter()
+    try:
+        async with asyncio.timeout(most_ms / 1000) as limit:
+            result = await look
+    except TimeoutError:
+        if not limit.expired():
+            raise
+    else:  # what does not wait cannot be interrupted
+        if 1000 * (time.perf_counter() - started) <= most_ms:
+            return result
+    info["late"] = f"more than {most_ms:g} ms"
+    return 0, ()
+
+
+def _members(keys: Iterable[str], clusters: Mapping[str, str]) -> frozenset[str]:
+    """These items and their near-duplicates, which share their draws."""
+    keys = frozenset(keys)
+    units = {clusters[key] for key in keys if key in clusters}
+    return keys.union(key for key, unit in clusters.items() if unit in units)
 
 
 def _places(ranked: Sequence[MemoryItem], settings: RecallSettings) -> frozenset[str]:

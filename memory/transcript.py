@@ -1,16 +1,30 @@
 """A trajectory as text for a model that reads it: a judge, a distiller."""
 
+from typing import TypedDict
+
 from wisen.core.ids import content_id
 from wisen.core.records import Purpose, Step, Trajectory
 
+_ROOM = 24_000  # characters of all records that are shown side by side, about 6,000 tokens
 
-def transcript(trajectory: Trajectory, *, step_chars: int = 1200, final_chars: int = 4000, steps: int = 30) -> str:
-    """The task, then each step's observation, thought and action, then the final state.
+
+class Cut(TypedDict, total=False):
+    """How much of a record is shown: see `transcript`."""
+
+    step_chars: int
+    final_chars: int
+    steps: int
+
+
+def transcript(
+    trajectory: Trajectory, *, step_chars: int = 1200, final_chars: int = 4000, steps: int = 30, task: bool = True
+) -> str:
+    """The task (unless `task` is false), then each step's observation, thought and action, then the final state.
 
     Observations are cut to `step_chars` characters, the final one to `final_chars`; of more than `steps` steps the
     first and the last are kept, and the gap says how many are missing. No prompt of the agent is shown, so no memory.
     """
-    parts = [f"TASK\n{trajectory.instruction or trajectory.task.instruction}"]
+    parts = [f"TASK\n{trajectory.instruction or trajectory.task.instruction}"] if task else []
     shown, missing = _ends(trajectory.steps, steps)
     for position, step in enumerate(shown):
         if missing and position == (len(shown) + 1) // 2:
@@ -22,6 +36,12 @@ def transcript(trajectory: Trajectory, *, step_chars: int = 1200, final_chars: i
         parts.append(f"FINAL STATE\n{_cut(trajectory.steps[-1].result.observation.text, final_chars)}")
     parts.append(f"END: {trajectory.end.value}" + (f" ({trajectory.error})" if trajectory.error else ""))
     return "\n\n".join(parts)
+
+
+def cut_for(records: int) -> Cut:
+    """How much of each is shown where so many stand side by side in one prompt."""
+    room = _ROOM // records
+    return {"step_chars": max(100, room // 20), "final_chars": max(200, room // 6), "steps": 16}
 
 
 def fenced(text: str) -> str:

@@ -4,7 +4,10 @@ if __name__ != "wisen.memory.distillers":
     raise ImportError("import this package as 'wisen.memory.distillers', not as 'memory.distillers'")
 
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from importlib.metadata import entry_points
+from typing import cast
 
 from wisen.core.errors import SettingsError
 from wisen.core.protocols import Distiller, Model
@@ -12,6 +15,10 @@ from wisen.core.protocols import Distiller, Model
 ENTRY_POINTS = "wisen.distillers"
 
 Factory = Callable[[Model | None], Distiller]  # gets the model to write with, None where there is none
+
+
+COMPARING = frozenset({"matts"})  # they teach nothing from a single attempt at a task
+PROVEN = frozenset({"skills"})  # what they write is tried in its environment, and enters the bank only if it passes
 
 
 def distiller_names() -> tuple[str, ...]:
@@ -31,18 +38,34 @@ def make_distiller(name: str, model: Model | None = None) -> Distiller:
     return factory(model)
 
 
-def _extractive(model: Model | None) -> Distiller:
-    from wisen.memory.distillers.extractive import Extractive
-
-    return Extractive()
-
-
-def _reasoningbank(model: Model | None) -> Distiller:
-    from wisen.memory.distillers.reasoningbank import ReasoningBank
-
+def _made(model: Model | None, name: str) -> Distiller:
+    module, _, made = (_RULES | _WRITERS)[name].partition(":")
+    distiller = getattr(import_module(f"wisen.memory.distillers.{module}"), made)
+    if name in _RULES:
+        return cast(Distiller, distiller())
     if model is None:
-        raise SettingsError("the distiller 'reasoningbank' needs a language model", "name one, or take 'extractive'")
-    return ReasoningBank(model)
+        raise SettingsError(f"the distiller {name!r} needs a language model", "name one, or take 'extractive'")
+    return cast(Distiller, distiller(model))
 
 
-_BUILT_IN: dict[str, Factory] = {"extractive": _extractive, "reasoningbank": _reasoningbank}
+# Where each lives, "module:class"; imported when it is asked for. The rules need no model, the writers need one that
+# chats.
+_RULES = {
+    "cases": "cases:Cases",
+    "extractive": "extractive:Extractive",
+    "raw": "raw:Raw",
+    "workflows": "workflows:Workflows",
+}
+_WRITERS = {
+    "ace": "ace:ACE",
+    "awm": "awm:AWM",
+    "cheatsheet": "cheatsheet:Cheatsheet",
+    "concepts": "concepts:Concepts",
+    "conditions": "conditions:Conditions",
+    "expel": "expel:ExpeL",
+    "matts": "matts:MaTTS",
+    "reasoningbank": "reasoningbank:ReasoningBank",
+    "skills": "skills:Skills",
+    "subtasks": "subtasks:Subtasks",
+}
+_BUILT_IN: dict[str, Factory] = {name: partial(_made, name=name) for name in (*_RULES, *_WRITERS)}

@@ -1,12 +1,13 @@
-"""Values of a task made variables: `Enter "bela"` and `type textbox "Name" "bela"` share the variable <1>.
+"""Values of a task made variables: `Enter "bela"` and `type textbox "Name" "bela"` share the variable <1>, or <name>.
 
 A value is a string or a number that an action holds and the instruction names. Matches are of whole tokens only, and
 the longest value is placed first, so that a value inside another one does not break it.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, count
 
 from wisen.core.records import Action
 
@@ -14,20 +15,40 @@ OTHER = "<other>"
 _QUOTED = re.compile(r'"([^"]*)"')
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w|\.\d)")
 _NUMBER_SAID = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)(?:st|nd|rd|th)?(?!\w|\.\d)")
-_PLACEHOLDER = re.compile(r"<(?:\d+|other)>")
+_NUMBERED = re.compile(r"<(\d+)>")
+_LABEL = re.compile(r"[^\W_]+")
+_LABEL_WORDS = 3
 
 
 @dataclass(frozen=True)
 class Abstraction:
     """`pattern`: the instruction with its values replaced by <1>, <2> … in order of appearance. `values`: what stood
-    there."""
+    there. `names`: what the variables are called instead, where they were given names."""
 
     pattern: str
     values: tuple[str, ...]
+    names: tuple[str, ...] = ()
 
     def text(self, text: str) -> str:
         """A string of an action, its values replaced."""
-        return _replaced(text, {value: f"<{number}>" for number, value in enumerate(self.values, start=1)})
+        return _replaced(text, {value: f"<{self._name(number)}>" for number, value in enumerate(self.values, start=1)})
+
+    def named(self, actions: Sequence[Action]) -> "Abstraction":
+        """The same with its variables named by what stands beside them in these actions: `Username` of `type textbox
+        "Username" "bela"`, the argument of a tool call. Equal names are numbered: <name>, <name_2>."""
+        names: dict[str, str] = {}
+        said = "\n".join(map(str, actions))
+        for value in sorted(self.values, key=lambda one: _place(one, said)):
+            labels = (label for action in actions for label in _labels(value, action) if self.text(label) == label)
+            name = "_".join(_LABEL.findall(next(labels, "").lower())[:_LABEL_WORDS])
+            name = name if name[:1].isalpha() else f"value_{name}".rstrip("_")
+            free = (one for one in chain([name], (f"{name}_{n}" for n in count(2))) if one not in names.values())
+            names[value] = next(free)
+        named = replace(self, names=tuple(names[value] for value in self.values))
+        return replace(named, pattern=_NUMBERED.sub(lambda found: f"<{named._name(int(found[1]))}>", self.pattern))
+
+    def _name(self, number: int) -> str:
+        return self.names[number - 1] if 0 < number <= len(self.names) else str(number)
 
     def action(self, action: Action, known: frozenset[str] | None = None) -> str:
         """An action in words, its values replaced. With `known`, strings and numbers that hold no variable and are
@@ -35,7 +56,7 @@ class Abstraction:
 
         def quoted(text: str) -> str:
             made = self.text(text)
-            foreign = known is not None and text and text not in known and not _PLACEHOLDER.search(made)
+            foreign = known is not None and text and text not in known and made == text
             return OTHER if foreign else made
 
         return _mapped(action, quoted)
@@ -71,6 +92,24 @@ def verb_of(action: Action) -> str:
     if action.tool_call is not None:
         return action.tool_call.name
     return action.text.split(maxsplit=1)[0].split("(", 1)[0] if action.text.strip() else ""
+
+
+def _place(value: str, text: str) -> int:
+    found = _pattern(value).search(text)
+    return found.start() if found else len(text)
+
+
+def _labels(value: str, action: Action) -> Iterator[str]:
+    """What the action calls that value, best first: the argument that holds it, the quoted string before it, the word
+    before it."""
+    if action.tool_call is not None:
+        for key, held in action.tool_call.arguments.items():
+            if _pattern(value).search(_argument(held, str)):
+                yield key
+    elif found := _pattern(value).search(action.text):
+        before = action.text[: found.start()]
+        yield from reversed(_QUOTED.findall(before))
+        yield from reversed(_LABEL.findall(before))
 
 
 def _strings(actions: Iterable[Action]) -> list[str]:

@@ -24,7 +24,7 @@ from wisen.core.records import (
     Verdict,
     VerdictSource,
 )
-from wisen.memory.bank import make_item
+from wisen.memory.items import make_item
 
 AUTHOR = Author(distiller="test")
 ACTIONS = ('click button "Ok"', 'type textbox "Name" "bela"')

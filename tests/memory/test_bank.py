@@ -1,3 +1,4 @@
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -197,8 +198,11 @@ class MemoryLedger:
             self._events.append(event.model_copy(update={"seq": len(self._events) + 1}))
         return len(self._events)
 
-    def events(self, up_to: int | None = None) -> tuple[LedgerEvent, ...]:
-        return tuple(self._events[:up_to])
+    def events(self, up_to: int | None = None, *, after: int = 0) -> tuple[LedgerEvent, ...]:
+        return tuple(self._events[after:up_to])
+
+    def turn(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def bank_version(self) -> int:
         return len(self._events)

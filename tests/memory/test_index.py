@@ -116,7 +116,8 @@ async def test_a_damaged_folder_is_moved_aside_and_filled_again(
     ids = [one.id for one in many]
     with monkeypatch.context() as patch:
         if damage == "early":  # Chroma's own threshold: vectors go to binary files, which nothing checks
-            patch.setattr("wisen.memory.index.NEVER", 1000)
+            patch.setattr("wisen.memory.chroma.NEVER", 1000)
+            patch.setattr("wisen.memory.chroma.PART", 10_000)
         index = ChromaIndex(Cheap(), path=folder)
         await index.sync(many)
         found = await index.query("a query", ids, 3)
@@ -185,10 +186,10 @@ async def test_a_server_that_goes_away_is_a_fault_of_one_line(chroma: Chroma) ->
     await index.sync(ITEMS)
     chroma.stop()
     try:
-        for attempt in (index.query("a query", [ITEMS[0].id], 1), index.sync(ITEMS[:1])):
-            with pytest.raises(IndexFault, match=rf"{chroma.url} failed.*is the server still there") as gone:
-                await attempt
-            assert "\n" not in str(gone.value)
+        with pytest.raises(IndexFault, match=rf"{chroma.url} failed.*is the server still there") as gone:
+            await index.sync(ITEMS[:1])
+        assert "\n" not in str(gone.value)
+        assert await index.query("a query", [ITEMS[0].id], 1)  # what was read is searched here
         await index.close()
         with pytest.raises(IndexFault, match="no Chroma server at"):
             await ChromaIndex(Cheap(), url=chroma.url, collection="gone").look()
@@ -238,3 +239,41 @@ def test_a_collection_is_named_after_the_embedder() -> None:
     assert collection_name("memory", "all-MiniLM-L6-v2") == "memory-all-MiniLM-L6-v2"
     assert collection_name("memory", "org/model") != collection_name("memory", "org-model")
     assert collection_name("memory", "org/model") != collection_name("memory", "org model")
+
+
+async def test_a_folder_is_kept_in_parts_and_each_item_stays_in_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write costs as much as there is in its collection: it must not cost more with every item."""
+    monkeypatch.setattr("wisen.memory.chroma.PART", 3)
+    many = [item(f"Advice number {number}.") for number in range(10)]
+    index = ChromaIndex(Cheap(), path=tmp_path / "chroma")
+    for one in many[:7]:
+        await index.ensure([one])
+    await index.discard([many[0].id, "mem-unknown"])
+    retitled = many[1].model_copy(update={"title": "Another"})
+    await index.ensure([retitled, *many[7:]])
+    ids = tuple(one.id for one in many[1:])
+    found = await index.query("a query", ids, 9)
+    assert len(index._open()._collections) == 4 and len(found) == 9
+    await index.close()
+    again = ChromaIndex(Cheap(), path=tmp_path / "chroma")
+    assert await again.look() == set(ids)
+    assert await again.query("a query", ids, 9) == found
+    await again.ensure([retitled])
+    assert len(await again.ids()) == 9
+    await again.rebuild(many[:1])
+    await again.close()
+    assert await ChromaIndex(Cheap(), path=tmp_path / "chroma").look() == {many[0].id}
+
+
+async def test_vectors_are_read_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wisen.memory.chroma.PAGE", 4)
+    many = [item(f"Advice number {number}.") for number in range(10)]
+    index = ChromaIndex(Cheap(), path=tmp_path / "chroma")
+    await index.sync(many)
+    found = await index.query("a query", [one.id for one in many], 10)
+    await index.close()
+    again = ChromaIndex(Cheap(), path=tmp_path / "chroma")
+    assert await again.query("a query", [one.id for one in many], 10) == found
+    await again.close()

@@ -1,10 +1,23 @@
+import asyncio
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.memory.build import ACTIONS, item, observation, request, task
-from wisen.core.records import Author, MemoryItem, MemoryMode, Observation, Scope, ToolSpec
+from wisen.core.errors import SettingsError
+from wisen.core.records import (
+    Author,
+    MemoryItem,
+    MemoryMode,
+    Moment,
+    Observation,
+    Occasion,
+    Scope,
+    Standing,
+    ToolSpec,
+)
 from wisen.core.records import ItemStatus as Status
 from wisen.memory.bank import Bank, Snapshot
 from wisen.memory.index import ChromaIndex
@@ -194,6 +207,77 @@ async def test_the_random_control_ignores_similarity() -> None:
         assert got.recall.ranker == "random"
         firsts.add(got.recall.ranked[0].item_id)
     assert firsts == {one.id for one in THREE}
+
+
+async def test_a_later_recall_leaves_out_what_had_its_draw() -> None:
+    two = RecallSettings(k=1, floor=-1)
+    for number in range(30):
+        asked = request(number, memory=MemoryMode.RANDOMISED)
+        first = (await recall(asked, observation(), snapshot(*THREE), Fixed(THREE), settings=two)).recall
+        past = tuple(one.item_id for one in first.ranked if one.propensity)
+        again = Occasion(moment=Moment.STUCK, step=3, number=1, query="other words", past=past)
+        later = (
+            await recall(asked, observation(), snapshot(*THREE), Fixed(THREE), settings=two, occasion=again)
+        ).recall
+        assert past == (THREE[0].id,)  # whether it was shown or held out
+        assert [one.item_id for one in later.ranked if one.propensity] == [THREE[1].id]
+        assert later.id != first.id and later.arm == first.arm
+        assert (later.number, later.step, later.moment, later.query) == (1, 3, Moment.STUCK, "other words")
+        assert later.info["excluded"]["past"] == 1 and "past" not in first.info["excluded"]
+    clusters = {THREE[0].id: THREE[0].id, THREE[1].id: THREE[0].id, THREE[2].id: THREE[2].id}
+    both = await recall(
+        request(), observation(), snapshot(*THREE), Fixed(THREE), settings=two, clusters=clusters,
+        occasion=Occasion(number=1, past=(THREE[1].id,)),
+    )  # fmt: skip
+    assert both.recall.shown == (THREE[2].id,)  # near-duplicates share a draw
+
+
+async def test_a_recall_that_takes_too_long_answers_with_nothing() -> None:
+    class Slow(Fixed):
+        async def query(self, text: str, ids: Sequence[str], n: int) -> list[tuple[str, float]]:
+            await asyncio.sleep(5)
+            return await super().query(text, ids, n)
+
+    class Busy(Fixed):
+        async def query(self, text: str, ids: Sequence[str], n: int) -> list[tuple[str, float]]:
+            time.sleep(0.05)  # noqa: ASYNC251 -- what does not wait cannot be interrupted
+            return await super().query(text, ids, n)
+
+    for index in (Slow(THREE), Busy(THREE)):
+        hasty = RecallSettings(max_ms=20)
+        got = await recall(request(), observation(), snapshot(*THREE), index, settings=hasty)
+        assert got.items == got.recall.ranked == ()
+        assert got.recall.info["late"] == "more than 20 ms" and got.recall.eligible == 3
+    patient = RecallSettings(max_ms=60_000)
+    got = await recall(request(), observation(), snapshot(*THREE), Fixed(THREE), settings=patient)
+    assert got.recall.shown and "late" not in got.recall.info
+
+
+async def test_a_time_limit_from_outside_is_not_taken_for_its_own() -> None:
+    class Slow(Fixed):
+        async def query(self, text: str, ids: Sequence[str], n: int) -> list[tuple[str, float]]:
+            await asyncio.sleep(5)
+            return []
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.02):
+            await recall(
+                request(), observation(), snapshot(*THREE), Slow(THREE), settings=RecallSettings(max_ms=60_000)
+            )
+
+
+async def test_rankers_are_told_what_items_are_worth() -> None:
+    worth = {THREE[2].id: Standing(value=1.0, shown=4, wins=4)}
+    by_worth = RecallSettings(floor=-1, ranker="value", ranker_options={"weight": 1.0})
+    got = await recall(request(), observation(), snapshot(*THREE), Fixed(THREE), settings=by_worth, standings=worth)
+    assert (got.recall.ranker, got.recall.shown) == ("value", (THREE[2].id,))
+    with pytest.raises(SettingsError, match="nobody measured"):
+        await recall(request(), observation(), snapshot(*THREE), Fixed(THREE), settings=by_worth)
+    clusters = {THREE[0].id: THREE[2].id, THREE[1].id: THREE[1].id, THREE[2].id: THREE[2].id}
+    got = await recall(
+        request(), observation(), snapshot(*THREE), Fixed(THREE), settings=by_worth, standings=worth, clusters=clusters
+    )
+    assert {one.item_id for one in got.recall.ranked[:2]} == {THREE[0].id, THREE[2].id}  # a cluster has one account
 
 
 async def test_with_the_real_index(bank: Bank, embedder: MiniLM, tmp_path: Path) -> None:
