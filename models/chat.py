@@ -9,6 +9,7 @@ from typing import Any
 
 from wisen.core.errors import SettingsError
 from wisen.core.records import Message, Role, ToolSpec
+from wisen.models.spanning import Ranges, marked, places, tokens_within
 from wisen.models.toolcalls import spelt_out
 
 # For tokenizers without a template, such as those of base models.
@@ -30,6 +31,25 @@ class ChatFormat:
     def encode(self, messages: Sequence[Message], tools: Sequence[ToolSpec], opening: str = "") -> tuple[int, ...]:
         """The prompt, which ends where the assistant's reply begins, or after `opening`, a beginning given to it.
         Raises `SettingsError` where the template refuses the conversation."""
+        ids = self._applied(messages, tools, sanitize_control_tokens=True, return_dict=False)
+        tail = self._tokenizer(opening, add_special_tokens=False)["input_ids"] if opening else []
+        return (*ids, *tail)
+
+    def ranges(self, messages: Sequence[Message], tools: Sequence[ToolSpec], ids: Sequence[int]) -> Ranges:
+        """Where each span stands in a conversation's ids, as `encode` gave them without an opening: [start, end) per
+        span, in order, of all tokens that hold a part of it. None where the template changes what it is given, or a
+        text holds what looks like a control token: then nothing is guessed."""
+        whole = self._applied(messages, tools, tokenize=False)
+        texts = [span.text for message in messages for span in message.spans]
+        found = places(self._applied(marked(messages), tools, tokenize=False), whole, texts)
+        if found is None:
+            return ()
+        read = self._tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
+        if tuple(read["input_ids"]) != tuple(ids):
+            return ()
+        return tokens_within(read["offset_mapping"], found)
+
+    def _applied(self, messages: Sequence[Message], tools: Sequence[ToolSpec], **how: Any) -> Any:
         from jinja2 import TemplateError
 
         offered = [_tool(tool) for tool in tools] or None
@@ -38,19 +58,11 @@ class ChatFormat:
         if "tools" not in template:
             messages, offered = spelt_out(messages, tools), None
         try:
-            ids = self._tokenizer.apply_chat_template(
-                _plain(messages),
-                tools=offered,
-                chat_template=template,
-                add_generation_prompt=True,
-                sanitize_control_tokens=True,
-                return_dict=False,
-                **extra,
+            return self._tokenizer.apply_chat_template(
+                _plain(messages), tools=offered, chat_template=template, add_generation_prompt=True, **how, **extra
             )
         except (TemplateError, TypeError, ValueError, KeyError) as error:
             raise SettingsError(f"the model's chat template refuses this conversation: {error}") from error
-        tail = self._tokenizer(opening, add_special_tokens=False)["input_ids"] if opening else []
-        return (*ids, *tail)
 
     def text(self, prompt: str) -> tuple[int, ...]:
         """A bare text's ids, with the token that the tokenizer begins texts with, if any."""

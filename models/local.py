@@ -4,6 +4,7 @@ It is a face of an engine, with a name and perhaps an adapter. Faces of one engi
 passes.
 """
 
+import copy
 from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -15,14 +16,15 @@ from numpy.typing import NDArray
 from wisen.core.errors import ModelFault, SettingsError
 from wisen.core.protocols import Capability
 from wisen.core.records import Message, ModelReply, ModelRequest, Record, ToolSpec
-from wisen.models.constraint import Shape, compile_shape
+from wisen.models.constraint import JsonText, Shape, compile_shape
 from wisen.models.decoding import Decoding, Generation
 from wisen.models.engine.engine import ContextOverflow, Engine
 from wisen.models.engine.jobs import Scores, StateJob, TreeJob
 from wisen.models.pretrained import load_pretrained
-from wisen.models.prompting import Prompting, Ranges
+from wisen.models.prompting import Prompting
 from wisen.models.replying import chosen, written
 from wisen.models.sampling import Sampling
+from wisen.models.spanning import Ranges
 from wisen.models.trie import TokenTree
 from wisen.models.vocabulary import Vocabulary
 
@@ -48,7 +50,7 @@ class LocalModel:
         except SettingsError as error:
             raise SettingsError(f"{name} cannot be served: {error.problem}", error.hint) from error
         self._prompting = Prompting(engine.loaded.tokenizer, self.vocabulary.ends)
-        writes = () if self._prompting.spans else (Capability.TOOLS,)
+        writes = () if self._prompting.spans else (Capability.TOOLS, Capability.SCHEMA)
         self.capabilities = frozenset((Capability.CHOICE, Capability.CHAT, Capability.TOKENS, *writes))
 
     @classmethod
@@ -77,9 +79,19 @@ class LocalModel:
         return cls(engine, name=name)
 
     async def with_adapter(self, name: str, folder: Path) -> "LocalModel":
-        """The same base with a LoRA adapter in PEFT's format, under a name that never means another one."""
+        """The same base with a LoRA adapter in PEFT's format, under a name that never means another one. Raises
+        `SettingsError` for what is no such adapter, or does not fit in memory."""
         await self.engine.add_adapter(name, folder)
-        return LocalModel(self.engine, name=name, adapter=name)
+        face = copy.copy(self)  # its vocabulary is the base's
+        face.name = face.adapter = name
+        return face
+
+    async def remove(self) -> None:
+        """Stop serving this adapter: requests in progress are answered, later ones raise `NoAdapter`, its weights are
+        forgotten. The base stays."""
+        if not self.adapter:
+            raise SettingsError(f"{self.name} is no adapter", "close the model instead")
+        await self.engine.remove_adapter(self.adapter)
 
     @property
     def context(self) -> int:
@@ -108,6 +120,8 @@ class LocalModel:
             raise SettingsError("a choice among options calls no tools")
         if request.tools and Capability.TOOLS not in self.capabilities:
             raise SettingsError(f"{self.name} calls no tools")
+        if request.reply_schema is not None:
+            self._admit_schema(request)
         prompt, ranges = self._prompting.encode(request.messages, request.tools)
         if request.options:
             return await self._choose(request, prompt, ranges)
@@ -196,17 +210,26 @@ class LocalModel:
             self.engine.leave(job)
         return scores
 
+    def _admit_schema(self, request: ModelRequest) -> None:
+        if Capability.SCHEMA not in self.capabilities:
+            raise SettingsError(f"{self.name} writes no JSON")
+        if request.tools or request.options:
+            raise SettingsError("a reply under a schema calls no tools, and is no choice")
+
     async def _write(self, request: ModelRequest, prompt: tuple[int, ...], ranges: Ranges) -> ModelReply:
+        shape = None if request.reply_schema is None else JsonText(schema_=request.reply_schema)
         sampling = Sampling(
             temperature=request.temperature,
             seed=request.seed or 0,
             max_tokens=request.max_tokens,
-            stop=self.chat_stops,
+            stop=() if shape else self.chat_stops,  # a stop may be a part of what a grammar makes
         )
-        generation = await self.start(prompt, sampling)
+        generation = await self.start(prompt, sampling, shape)
         async with aclosing(generation):
             tokens = [token async for token in generation]
-        return written(request, prompt, ranges, tokens)
+        reply = written(request, prompt, ranges, tokens)
+        # What the schema admitted at each token is not kept: the log-probabilities alone would mislead a trainer.
+        return reply if shape is None else reply.model_copy(update={"tokens": None})
 
     def _checked(self, prompt_ids: Sequence[int]) -> tuple[int, ...]:
         ids = tuple(prompt_ids)

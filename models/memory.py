@@ -22,13 +22,18 @@ def free_bytes(device: str) -> int | None:
     return min(found) if device == "cpu" and found else None
 
 
-def check_room(folder: Path, source: str, device: str, dtype: str) -> None:
+def check_room(
+    folder: Path,
+    source: str,
+    device: str,
+    dtype: str,
+    hint: str = "take a smaller model, --dtype bfloat16, or another --device",
+) -> None:
     """Raises `SettingsError` where the weights of a folder do not fit the device."""
     needed, free = weight_bytes(folder, dtype), free_bytes(device)
     if free is not None and needed > free:
         raise SettingsError(
-            f"{source} needs {needed / GIB:.1f} GiB for its weights, and {device} has {free / GIB:.1f} GiB free",
-            "take a smaller model, --dtype bfloat16, or another --device",
+            f"{source} needs {needed / GIB:.1f} GiB for its weights, and {device} has {free / GIB:.1f} GiB free", hint
         )
 
 

@@ -5,9 +5,8 @@ from typing import Any
 
 from wisen.core.records import Message, ToolSpec
 from wisen.models.chat import ChatFormat
+from wisen.models.spanning import Ranges
 from wisen.models.tokens import SPECIAL, Codec
-
-Ranges = tuple[tuple[int, int], ...]
 
 
 class Prompting:
@@ -24,7 +23,8 @@ class Prompting:
         """(ids, one [start, end) range per span; none where they cannot be known)."""
         if self._codec is not None and not tools:
             return self._codec.prompt(messages)
-        return self.chat.encode(messages, tools), ()
+        ids = self.chat.encode(messages, tools)
+        return ids, self.chat.ranges(messages, tools, ids)
 
     def option(self, text: str) -> tuple[int, ...]:
         """An option's ids, closed, so that no option is the beginning of another."""

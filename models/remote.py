@@ -9,11 +9,12 @@ import time
 from collections.abc import Collection
 from typing import Any, Literal
 
-from wisen.core.errors import ModelFault, SettingsError, UnreadableReply
+from wisen.core.errors import FaultKind, ModelFault, SettingsError, UnreadableReply
 from wisen.core.protocols import Capability
-from wisen.core.records import ModelReply, ModelRequest, Usage
+from wisen.core.records import ModelReply, ModelRequest, Spent, Usage
 from wisen.models.remote_faults import retry_after, to_fault
-from wisen.models.remote_wire import checked_text, from_tool_calls, to_messages, to_tools
+from wisen.models.remote_tokens import asked_tokens, sampled_tokens
+from wisen.models.remote_wire import checked_text, from_tool_calls, to_messages, to_response_format, to_tools
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ _LONGEST_WAIT = 60.0  # seconds; a provider that asks for more is not waited for
 
 
 class LiteLLMModel:
-    """A remote chat model, such as "openai/gpt-4o-mini", "anthropic/claude-...", "ollama/llama3".
+    """A remote chat model, such as "openai/gpt-4o-mini", "anthropic/claude-...", "ollama_chat/llama3".
 
     api_base: the provider's address, where it is not the usual one. api_key: else the provider's environment variable.
     timeout: seconds for one try. retries: further tries after a fault that may pass; they wait `backoff` seconds,
@@ -30,7 +31,9 @@ class LiteLLMModel:
     tool_choice: "required" makes it call one, where the provider can; "auto", the providers' own default, is not sent.
     max_tokens: of a reply, instead of what each request asks for (a model that thinks first needs more).
     leave_out: of "temperature" and "seed", those that the model does not take and may run without; the seed is left out
-    unless you say otherwise, since most providers take none. Raises `SettingsError` for values outside their range.
+    unless you say otherwise, since most providers take none. tokens: ask for sampled token ids and log-probabilities,
+    which vLLM and `wisen models serve` send: replies then carry `tokens`, and can be trained on. schemas: the provider
+    takes JSON schemas for replies. Raises `SettingsError` for values outside their range.
     """
 
     def __init__(
@@ -46,6 +49,8 @@ class LiteLLMModel:
         tool_choice: Literal["auto", "required"] = "auto",
         max_tokens: int | None = None,
         leave_out: Collection[str] = ("seed",),
+        tokens: bool = False,
+        schemas: bool = False,
     ) -> None:
         if not name.strip():
             raise SettingsError("the remote model has no name", "give its LiteLLM name, such as openai/gpt-4o-mini")
@@ -53,6 +58,11 @@ class LiteLLMModel:
             raise SettingsError("timeout must be above 0, retries and backoff at least 0")
         if unknown := set(leave_out) - _LEAVE_OUT:
             raise SettingsError(f"cannot leave out {sorted(unknown)}", f"it may be of {sorted(_LEAVE_OUT)}")
+        if tokens and tool_choice == "required":
+            raise SettingsError(
+                "a required tool call is written under a grammar, which no server tells beside its log-probabilities",
+                'set remote.tool_choice to "auto", or remote.tokens to false',
+            )
         self._name = name
         self._api_base = api_base
         self._api_key = api_key
@@ -63,7 +73,9 @@ class LiteLLMModel:
         self._tool_choice = tool_choice
         self._max_tokens = max_tokens
         self._leave_out = frozenset(leave_out)
+        self._tokens, self._schemas = tokens, schemas
         self._price_known = True
+        self._spent = Spent(model=name)
 
     @property
     def name(self) -> str:
@@ -71,7 +83,17 @@ class LiteLLMModel:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        return frozenset({Capability.CHAT, Capability.TOOLS} if self._tools else {Capability.CHAT})
+        optional = {
+            Capability.TOOLS: self._tools,
+            Capability.TOKENS: self._tokens,
+            Capability.SCHEMA: self._schemas,
+        }
+        return frozenset({Capability.CHAT, *(each for each, has in optional.items() if has)})
+
+    @property
+    def spent(self) -> Spent:
+        """All answers so far, also those that were of no use: they are paid for."""
+        return self._spent
 
     async def call(self, request: ModelRequest) -> ModelReply:
         """Answer one request. Raises `SettingsError` for constrained choice, exploration, tools where they are off, and
@@ -83,7 +105,9 @@ class LiteLLMModel:
             wait, begun = None, time.monotonic()
             try:
                 response = await self._complete(litellm, fields, outer)
-                return self._reply(response, time.monotonic() - begun)
+                usage = self._usage(response, time.monotonic() - begun)
+                self._spent = Spent(model=self._name, calls=self._spent.calls + 1, usage=self._spent.usage + usage)
+                return self._reply(response, usage, tokens="logprobs" in fields)
             except ModelFault as fault:
                 if not fault.retryable or attempt == self._retries:
                     raise
@@ -109,6 +133,8 @@ class LiteLLMModel:
             raise SettingsError(f"{self._name} cannot explore", "set explore to 0, or use a local model")
         if request.tools and not self._tools:
             raise SettingsError(f"{self._name} has its tool calls turned off", "ask in text")
+        if request.reply_schema is not None and not self._schemas:
+            raise SettingsError(f"{self._name} is not known to take JSON schemas", "set remote.schemas to true")
         fields: dict[str, Any] = {
             "model": self._name,
             "messages": to_messages(request.messages),
@@ -122,6 +148,10 @@ class LiteLLMModel:
             fields["tools"] = to_tools(request.tools)
             if self._tool_choice != "auto":
                 fields["tool_choice"] = self._tool_choice
+        if request.reply_schema is not None:
+            fields["response_format"] = to_response_format(request.reply_schema)
+        elif self._tokens:  # under a schema they would be relative to what it admits
+            fields |= asked_tokens()
         if request.seed is not None:
             fields["seed"] = request.seed
         if self._api_base is not None:
@@ -140,24 +170,40 @@ class LiteLLMModel:
                 self._name, problem, secret=self._api_key or "", where=self._api_base or "", outer=outer
             ) from problem
 
-    def _reply(self, response: Any, seconds: float) -> ModelReply:
+    def _reply(self, response: Any, usage: Usage, *, tokens: bool) -> ModelReply:
         if not response.choices:
-            raise ModelFault(f"{self._name} sent no choice", "check that api_base is its chat API", retryable=True)
+            raise ModelFault(
+                f"{self._name} sent no choice",
+                "check that api_base is its chat API",
+                retryable=True,
+                kind=FaultKind.MALFORMED,
+            )
         choice = response.choices[0]
         finish = choice.finish_reason or "stop"
         cut = finish == "length"
         refusal = (getattr(choice.message, "provider_specific_fields", None) or {}).get("refusal")
         if finish == "content_filter" or refusal:
             said = f": {refusal}" if refusal else ""
-            raise ModelFault(f"{self._name} refused by its content filter{said}", "it may refuse the same again")
+            raise ModelFault(
+                f"{self._name} refused by its content filter{said}",
+                "it may refuse the same again",
+                kind=FaultKind.FILTER,
+            )
         text = checked_text(self._name, choice.message.content or "")
         calls = from_tool_calls(self._name, choice.message.tool_calls or (), cut=cut)
         if not text.strip() and not calls:
             said = f"{self._name} sent an empty reply"
             if cut:
-                raise ModelFault(said, "it used all its tokens before the answer: raise max_tokens")
-            raise UnreadableReply(said, "try another model", wrote="")
-        return ModelReply(text=text, tool_calls=calls, usage=self._usage(response, seconds), finish_reason=finish)
+                hint = "it used all its tokens before the answer: raise max_tokens"
+                raise ModelFault(said, hint, kind=FaultKind.TRUNCATED)
+            raise UnreadableReply(said, "try another model", wrote="", kind=FaultKind.EMPTY)
+        return ModelReply(
+            text=text,
+            tool_calls=calls,
+            tokens=sampled_tokens(self._name, response) if tokens else None,
+            usage=usage,
+            finish_reason=finish,
+        )
 
     def _usage(self, response: Any, seconds: float) -> Usage:
         usage = getattr(response, "usage", None)

@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from wisen.core.errors import ModelFault, SettingsError, UnreadableReply
-from wisen.core.records import Message, Role, ToolCall, ToolSpec
+from wisen.core.errors import FaultKind, ModelFault, SettingsError, UnreadableReply
+from wisen.core.records import JSON, Message, Role, ToolCall, ToolSpec
 
 _SHOWN = 300  # characters of a reply that an error quotes
 _LONGEST = 100_000  # characters of an answer that are taken; what is asked for is far less
@@ -32,16 +32,28 @@ def to_tools(tools: Sequence[ToolSpec]) -> list[dict[str, Any]]:
     ]
 
 
+def to_response_format(schema: JSON) -> dict[str, Any]:
+    """A JSON schema in OpenAI's form. Not as "strict": that takes only a part of JSON Schema."""
+    return {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
+
+
 def checked_text(model: str, text: str) -> str:
     """The text of a reply. Raises `ModelFault` for what is no text (half a character), and for one that is too long to
     be an answer: it would be in every later prompt of its episode."""
     try:
         text.encode()
     except UnicodeEncodeError as problem:
-        raise ModelFault(f"{model} answered with half a character", "nothing was executed", retryable=True) from problem
+        raise ModelFault(
+            f"{model} answered with half a character",
+            "nothing was executed",
+            retryable=True,
+            kind=FaultKind.UNREADABLE,
+        ) from problem
     if len(text) > _LONGEST:
         raise ModelFault(
-            f"{model} answered with {len(text):,} characters: {text[:_SHOWN]}…", f"at most {_LONGEST:,} are taken"
+            f"{model} answered with {len(text):,} characters: {text[:_SHOWN]}…",
+            f"at most {_LONGEST:,} are taken",
+            kind=FaultKind.UNREADABLE,
         )
     return text
 
@@ -86,7 +98,8 @@ def _arguments(model: str, tool: str, raw: str, *, cut: bool) -> dict[str, Any]:
     except ValueError as problem:
         said = f"{model} called {tool[:_SHOWN]} with malformed arguments: {problem}; it wrote: {raw[:_SHOWN]}"
         if cut:  # no matter of luck: the next reply will be cut as well
-            raise ModelFault(said, "the reply was cut at its token limit: raise max_tokens") from problem
+            hint = "the reply was cut at its token limit: raise max_tokens"
+            raise ModelFault(said, hint, kind=FaultKind.TRUNCATED) from problem
         raise UnreadableReply(said, "nothing was executed", wrote=f"{tool}({raw})") from problem
     if not isinstance(arguments, dict):
         said = f"{model} called {tool} with arguments that are no JSON object; it wrote: {raw[:_SHOWN]}"

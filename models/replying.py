@@ -10,7 +10,7 @@ from wisen.core.ids import content_id, derived_seed
 from wisen.core.records import Choice, ModelReply, ModelRequest, SampledTokens, Usage
 from wisen.models.decoding import Generated
 from wisen.models.engine.jobs import Scores
-from wisen.models.prompting import Ranges
+from wisen.models.spanning import Ranges
 from wisen.models.toolcalls import FreeReply, gathered
 from wisen.models.trie import TokenTree
 

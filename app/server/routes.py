@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -17,9 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from wisen.app.server.answers import Answer, begin_chat, begin_completion
 from wisen.app.server.messages import Body
 from wisen.app.server.replies import dump, error_body
-from wisen.app.server.wire import ChatRequest, CompletionRequest
+from wisen.app.server.wire import AdapterRequest, ChatRequest, CompletionRequest, RemovalRequest
 from wisen.core.errors import ModelFault, WisenError
-from wisen.models.engine.engine import ContextOverflow
+from wisen.models.engine.engine import ContextOverflow, NoAdapter
 from wisen.models.local import LocalModel
 
 MAX_BODY = 16 * 2**20  # bytes
@@ -44,9 +45,12 @@ class Refusal(Exception):
         self.body = error_body(message, kind=kind, code=code, param=param)
 
 
-def create_app(models: Mapping[str, LocalModel], token: str, *, max_body: int = MAX_BODY) -> ASGIApp:
-    """An ASGI application that serves each model under its name. One model may have several names."""
-    return _Gate(_Endpoint(models, max_body).app, token)
+def create_app(
+    models: Mapping[str, LocalModel], token: str, *, max_body: int = MAX_BODY, runtime_adapters: bool = False
+) -> ASGIApp:
+    """An ASGI application that serves each model under its name. One model may have several names. runtime_adapters:
+    clients may load adapters from this machine's folders, and remove them."""
+    return _Gate(_Endpoint(models, max_body, runtime_adapters).app, token)
 
 
 class _Gate:
@@ -70,8 +74,8 @@ class _Gate:
 
 
 class _Endpoint:
-    def __init__(self, models: Mapping[str, LocalModel], max_body: int) -> None:
-        self._models, self._max_body = models, max_body
+    def __init__(self, models: Mapping[str, LocalModel], max_body: int, runtime_adapters: bool) -> None:
+        self._models, self._max_body = dict(models), max_body
         self._created = int(time.time())
         routes = [
             Route("/health", self._health),
@@ -80,6 +84,11 @@ class _Endpoint:
             Route("/v1/chat/completions", self._chat, methods=["POST"]),
             Route("/v1/completions", self._complete, methods=["POST"]),
         ]
+        if runtime_adapters:  # vLLM's paths
+            routes += [
+                Route("/v1/load_lora_adapter", self._load, methods=["POST"]),
+                Route("/v1/unload_lora_adapter", self._unload, methods=["POST"]),
+            ]
         handlers: Any = {
             Refusal: _refused,
             WisenError: _faulty,
@@ -109,12 +118,26 @@ class _Endpoint:
         answer = await begin_completion(self._model(asked.model), asked)
         return await _answered(request, answer, stream=bool(asked.stream))
 
+    async def _load(self, request: Request) -> Response:
+        asked = await self._asked(request, AdapterRequest)
+        name = asked.lora_name
+        if name in self._models and not self._models[name].adapter:
+            raise Refusal(400, f"`{name}` is the name of a model.", param="lora_name")
+        base = next(iter(self._models.values()))  # it is never removed
+        self._models[name] = await base.with_adapter(name, Path(asked.lora_path).expanduser())
+        return Response(f"Success: LoRA adapter '{name}' added successfully.")
+
+    async def _unload(self, request: Request) -> Response:
+        asked = await self._asked(request, RemovalRequest)
+        name = asked.lora_name
+        if name not in self._models or not self._models[name].adapter:
+            raise _not_found(f"The adapter `{name}` does not exist.", "lora_name")
+        await self._models.pop(name).remove()
+        return Response(f"Success: LoRA adapter '{name}' removed successfully.")
+
     def _model(self, name: str) -> LocalModel:
         if name not in self._models:
-            known = ", ".join(self._models)
-            raise Refusal(
-                404, f"The model `{name}` does not exist; here are: {known}", code="model_not_found", param="model"
-            )
+            raise _not_found(f"The model `{name}` does not exist; here are: {', '.join(self._models)}", "model")
         return self._models[name]
 
     def _described(self, name: str) -> dict[str, Any]:
@@ -143,6 +166,10 @@ class _Endpoint:
         if size > self._max_body:
             raise Refusal(413, f"The body is larger than {self._max_body} bytes.", code="request_too_large")
         return shape.model_validate_json(bytes(data))
+
+
+def _not_found(message: str, param: str) -> Refusal:
+    return Refusal(404, message, code="model_not_found", param=param)
 
 
 class _Events(StreamingResponse):
@@ -191,6 +218,9 @@ async def _faulty(request: Request, error: WisenError) -> Response:
     if isinstance(error, ContextOverflow):
         body = error_body(str(error), kind="invalid_request_error", code="context_length_exceeded", param="messages")
         return _json(body, 400)
+    if isinstance(error, NoAdapter):  # removed since its name was looked up
+        body = error_body(str(error), kind="invalid_request_error", code="model_not_found", param="model")
+        return _json(body, 404)
     if isinstance(error, ModelFault):
         return _json(error_body(str(error), kind="server_error"), 503 if error.retryable else 500)
     return _json(error_body(str(error), kind="invalid_request_error"), 400)

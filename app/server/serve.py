@@ -61,14 +61,16 @@ async def serve(
     listener: socket.socket,
     token: str,
     *,
+    runtime_adapters: bool = False,
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until cancelled, then end what is in progress, close the models, and pass the cancellation on."""
+    """Serve until cancelled, then end what is in progress, close the models, and pass the cancellation on.
+    runtime_adapters: as in `create_app`."""
     from wisen.app.server.routes import create_app
 
     async def close() -> None:  # it ends every answer in progress, so that there is nothing to wait for
         for model in set(models.values()):
             await model.close()
 
-    app = create_app(models, token)
+    app = create_app(models, token, runtime_adapters=runtime_adapters)
     await listen(app, listener, on_ready=on_ready, ending=close, http="h11", ws="none", timeout_keep_alive=60)

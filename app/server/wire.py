@@ -212,3 +212,16 @@ class CompletionRequest(_Asked):
         if isinstance(self.prompt, list) and len(self.prompt) != 1 and not all(isinstance(p, int) for p in self.prompt):
             raise ValueError("one prompt at a time: send a request for each")
         return self
+
+
+class AdapterRequest(Body):
+    """vLLM's way to load an adapter: from a folder of the server's machine."""
+
+    lora_name: str = Field(min_length=1, max_length=200)
+    lora_path: str = Field(min_length=1)
+    load_inplace: Off = False  # a name never means another adapter
+
+
+class RemovalRequest(Body):
+    lora_name: str
+    lora_int_id: int | None = None  # vLLM's own number: the name says it all

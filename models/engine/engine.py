@@ -7,20 +7,33 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from wisen.core.errors import ModelFault, SettingsError
+from wisen.core.errors import FaultKind, ModelFault, SettingsError
 from wisen.core.ids import content_id
 from wisen.models.engine.adapters import read_adapter
 from wisen.models.engine.core import Core
 from wisen.models.engine.jobs import Job
 from wisen.models.engine.scheduler import SPARE, Scheduler
-from wisen.models.memory import places_for_cache
+from wisen.models.memory import check_room, places_for_cache
 from wisen.models.pretrained import Pretrained
 
 T = TypeVar("T")
 
 
+LEAVING = 0.005  # seconds between two looks whether an adapter's last request is done
+
+
 class ContextOverflow(ModelFault):
     """The prompt and the tokens asked for do not fit the model's context. Said before anything is computed."""
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem, hint, kind=FaultKind.CONTEXT)
+
+
+class NoAdapter(ModelFault):
+    """No adapter of that name is served, or not any more."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no adapter is served as {name}", "load it, or name another", kind=FaultKind.NOT_FOUND)
 
 
 class Engine:
@@ -55,6 +68,8 @@ class Engine:
         )
         self._scheduler = Scheduler(self._core, name, max_running)
         self.forget()
+        self._adapters: set[str] = set()  # those that are served; written in the computing thread alone
+        self._removed: set[str] = set()  # of these, those that take no more requests
         self._jobs: set[Job] = set()
         self._arrived: list[Job] = []
         self._pump: asyncio.Task[None] | None = None
@@ -95,10 +110,12 @@ class Engine:
             )
 
     def submit(self, job: Job, *, patient: bool = True) -> None:
-        """Begin. What the job needs was checked before. Raises `ModelFault` when too many wait and it is not
-        patient."""
+        """Begin. What the job needs was checked before. Raises `NoAdapter` for the request of an adapter that is not
+        served, and `ModelFault` when too many wait and it is not patient."""
         if self._closed:
             raise ModelFault(f"{self.name} was closed")
+        if job.owner and not self.serves(job.owner):
+            raise NoAdapter(job.owner)
         if not patient and len(self._jobs) >= self._max_waiting:
             raise ModelFault(f"{self.name} has {self._max_waiting} requests waiting", "try again later", retryable=True)
         self._jobs.add(job)
@@ -111,22 +128,46 @@ class Engine:
         job.gone = True
         self._jobs.discard(job)
 
+    def serves(self, adapter: str) -> bool:
+        return adapter in self._adapters and adapter not in self._removed
+
     async def add_adapter(self, name: str, folder: Path) -> None:
-        """Load a LoRA adapter under a name that will never mean another one. Raises `SettingsError`."""
+        """Load a LoRA adapter under a name that will never mean another one, also when it was removed. Raises
+        `SettingsError`, also where it does not fit in memory."""
+        core = self._core
 
         def add() -> None:
+            dtype = str(self.loaded.model.dtype).removeprefix("torch.")
+            check_room(folder, f"adapter {name}", str(core.device), dtype, "remove an adapter that is not needed")
             layers = read_adapter(folder)
             parts = [(key, scale, *(hash_of(each) for each in pair)) for key, (*pair, scale) in sorted(layers.items())]
             digest = content_id("adapter", parts)
-            if self._core.adapters.get(name, digest) != digest:
-                raise SettingsError(f"another adapter is served as {name} already", "give it a new name")
-            if name not in self._core.adapters:
-                self._core.linears.add(name, layers)
-                self._core.adapters[name] = digest
+            if core.adapters.get(name, digest) != digest:
+                raise SettingsError(f"another adapter has the name {name}, for good", "give it a new name")
+            if name not in core.linears:
+                core.linears.add(name, layers)
+                core.adapters[name] = digest
+            self._adapters.add(name)
+            self._removed.discard(name)
 
         if not name:
             raise SettingsError("an adapter needs a name")
         await self.in_thread(add)
+
+    async def remove_adapter(self, name: str) -> None:
+        """Take no more requests for it; when those in progress are answered, forget its weights. Raises `NoAdapter`."""
+        if not self.serves(name):
+            raise NoAdapter(name)
+        self._removed.add(name)
+        while name in self._removed and any(job.owner == name for job in self._jobs):  # noqa: ASYNC110
+            await asyncio.sleep(LEAVING)  # jobs end in several places
+
+        def drop() -> None:
+            if name in self._removed:  # else it was loaded again meanwhile
+                self._adapters.discard(name)
+                self._core.linears.drop(name)
+
+        await self.in_thread(drop)
 
     async def close(self) -> None:
         """Stop. Requests in progress raise `ModelFault`."""

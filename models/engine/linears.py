@@ -49,6 +49,9 @@ class Linears:
         for name in self._modules:
             self._wrap(name)
 
+    def __contains__(self, adapter: str) -> bool:
+        return adapter in self._adapters
+
     def add(self, adapter: str, layers: Mapping[str, tuple[Any, Any, float]]) -> None:
         """(A [r, in], B [out, r], scale) by the name of the layer that it is added to. Raises `SettingsError`."""
         for name, (down, up, _) in layers.items():
@@ -66,8 +69,17 @@ class Linears:
             self._wrap(name)
         self._adapters.add(adapter)
 
+    def drop(self, adapter: str) -> None:
+        """Forget an adapter's weights."""
+        self._adapters.discard(adapter)
+        for loras in self._loras.values():
+            loras.pop(adapter, None)
+
     def use(self, rows: Mapping[str, Any]) -> None:
-        """The rows of the pass to come that each adapter changes, a tensor of indices per adapter."""
+        """The rows of the pass to come that each adapter changes, a tensor of indices per adapter. Raises `ValueError`
+        for an adapter that is not here: its rows would be the base's."""
+        if strange := rows.keys() - self._adapters:
+            raise ValueError(f"no adapter {', '.join(sorted(strange))} is loaded")
         self._rows = rows
 
     def _wrap(self, name: str) -> None:

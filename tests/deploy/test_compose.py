@@ -4,7 +4,9 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
+from tests.support.loopback import Loopback
 from tests.support.servers import Chroma, PostgreSQL
 from wisen.app.cli import app
 from wisen.core.settings import NOT_SETTINGS
@@ -24,7 +27,7 @@ LIBPQ = {"PGPASSWORD"}  # PostgreSQL's own client library reads it
 
 
 def test_every_service_says_how_it_is_and_is_waited_for() -> None:
-    assert set(SERVICES) == {"postgres", "chroma", "wisen"}
+    assert set(SERVICES) == {"postgres", "chroma", "wisen", "vllm"}
     for service in SERVICES.values():
         assert {"test", "interval", "timeout", "retries"} <= set(service["healthcheck"])
     assert {name: one["condition"] for name, one in SERVICES["wisen"]["depends_on"].items()} == {
@@ -34,10 +37,12 @@ def test_every_service_says_how_it_is_and_is_waited_for() -> None:
     assert all(set(service["networks"]) == {"inside"} and "ports" not in service for service in SERVICES.values())
 
 
-def test_no_password_is_written_down_and_every_variable_is_required() -> None:
+def test_no_password_is_written_down_and_every_variable_is_required_or_has_a_default() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     used = re.findall(r"\$\{([^}]*)\}", text)
-    assert used and all(re.fullmatch(r"[A-Z_]+:\?.+", one) for one in used), used
+    assert used and all(re.fullmatch(r"[A-Z_]+:[?-].+", one) for one in used), used
+    # Compose fills in the whole file, also for services that are not started.
+    assert {one.partition(":")[0] for one in used if ":?" in one} == {"POSTGRES_PASSWORD"}
     for service in SERVICES.values():
         for name, value in service.get("environment", {}).items():
             assert "PASSWORD" not in name or value.startswith("${")
@@ -52,7 +57,7 @@ def test_no_password_is_written_down_and_every_variable_is_required() -> None:
 
 def test_images_are_pinned_and_match_what_is_tested() -> None:
     images = {name: service["image"] for name, service in SERVICES.items()}
-    assert all(re.search(r":\d+\.\d+", image) for image in images.values())
+    assert all(re.search(r":v?\d+\.\d+", image) for image in images.values())
     lock = (ROOT / "requirements.lock").read_text()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert images["chroma"].endswith(":" + re.findall(r"^chromadb==([\d.]+)", lock, re.M)[0])
@@ -64,10 +69,77 @@ def test_images_are_pinned_and_match_what_is_tested() -> None:
 
 
 def test_volumes_are_declared_and_the_workspace_is_on_one() -> None:
-    mounted = {name: [one.split(":") for one in service["volumes"]] for name, service in SERVICES.items()}
+    mounted = {name: [one.split(":")[:2] for one in service["volumes"]] for name, service in SERVICES.items()}
     assert {volume for volumes in mounted.values() for volume, _ in volumes} == set(COMPOSE["volumes"])
     assert f"WORKDIR {mounted['wisen'][0][1]}\n" in DOCKERFILE
     assert SERVICES["chroma"]["command"][-2:] == ["--path", mounted["chroma"][0][1]]
+
+
+def test_the_model_server_is_on_a_profile_and_what_the_client_needs() -> None:
+    vllm = SERVICES["vllm"]
+    assert vllm["profiles"] == ["vllm"] and "depends_on" not in vllm  # nothing else starts it
+    page = (ROOT / "docs" / "models.md").read_text()
+    (served,) = re.findall(r"^vllm serve (.*)$", page, re.M)
+    told = served.replace(" --", "\n--").splitlines()
+    flags = {flag.replace(" ", "=") for flag in told[1:]}
+    assert flags | {f"--model=${{VLLM_MODEL:-{told[0]}}}"} == set(vllm["command"])
+    for needed in ("--generation-config=vllm", "--logprobs-mode=raw_logprobs", "--enable-lora"):
+        assert needed in vllm["command"]
+    (runtime,) = vllm["environment"]
+    assert f"export {runtime}={vllm['environment'][runtime]}\n" in page
+    assert "http://vllm:8000/v1" in page and "--served-model-name=base" in vllm["command"]
+    (device,) = vllm["deploy"]["resources"]["reservations"]["devices"]
+    assert device["capabilities"] == ["gpu"]
+    # An adapter has the same path on both sides, and cannot be changed by the server.
+    assert f"{SERVICES['wisen']['volumes'][0]}:ro" in vllm["volumes"]
+
+
+def test_the_model_server_s_health_check_tells_a_server_from_none() -> None:
+    command = SERVICES["vllm"]["healthcheck"]["test"]
+    assert command[:3] == ["CMD", "python3", "-c"]
+
+    class Healthy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/health" else 404)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    def asked(address: str) -> int:
+        script = command[3].replace("http://127.0.0.1:8000", address)
+        return subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode
+
+    server = Loopback(Healthy)
+    server.start()
+    try:
+        assert asked(server.url) == 0
+    finally:
+        server.stop()
+    assert asked("http://127.0.0.1:9") != 0
+
+
+def test_compose_itself_reads_it() -> None:
+    """Where Compose is at hand: the profile is its own, and its one variable has a default and can be set."""
+    compose = shutil.which("docker-compose")
+    if compose is None:
+        pytest.skip("there is no docker-compose here")
+
+    def merged(**variables: str) -> dict[str, Any]:
+        run = subprocess.run(
+            [compose, "-f", str(ROOT / "docker-compose.yml"), "--profile", "vllm", "config"],
+            env={"PATH": os.environ["PATH"], "HOME": "/nowhere", "POSTGRES_PASSWORD": "p", **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, run.stderr
+        found: dict[str, Any] = yaml.safe_load(run.stdout)["services"]
+        return found
+
+    assert merged()["vllm"]["command"][0] == "--model=Qwen/Qwen3-0.6B"
+    assert merged(VLLM_MODEL="org/mine")["vllm"]["command"][0] == "--model=org/mine"
+    assert merged()["vllm"]["profiles"] == ["vllm"] and "profiles" not in merged()["postgres"]
 
 
 def test_what_it_sets_is_what_the_code_reads() -> None:

@@ -110,7 +110,7 @@ async def test_a_choice_is_the_adapter_s(faces: dict[str, LocalModel]) -> None:
 
 async def test_a_name_never_means_another_adapter(faces: dict[str, LocalModel], folders: dict[str, Path]) -> None:
     await faces["base"].with_adapter("a0", folders["a0"])  # the same again is no harm
-    with pytest.raises(SettingsError, match="another adapter is served as a0"):
+    with pytest.raises(SettingsError, match="another adapter has the name a0"):
         await faces["base"].with_adapter("a0", folders["a1"])
 
 
