@@ -9,39 +9,52 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
+from wisen.agent.curating import Curation
 from wisen.agent.foreign import Conduct, conduct
 from wisen.agent.judge import EnvironmentJudge, choose_judge
 from wisen.agent.keeper import Keeper
 from wisen.agent.nodes import Node, Where, learn_node, recall_node
-from wisen.agent.prompts import MEMORY_NOTE, advice
+from wisen.agent.prompts import MEMORY_NOTE, advice, positive_first
 from wisen.core.errors import SettingsError
 from wisen.core.ids import content_id, derived_seed
-from wisen.core.protocols import Distiller, Embedder, Judgement, Model
+from wisen.core.protocols import Curator, Distiller, Embedder, Judgement, Model
 from wisen.core.records import (
     Episode,
     EpisodeEnd,
     EpisodeRequest,
     MemoryItem,
     MemoryMode,
+    Moment,
     Observation,
     Phase,
     Recall,
     Record,
     Release,
     Split,
+    Standing,
     Task,
     Trajectory,
+    Trust,
     Verdict,
 )
+from wisen.core.store import Store
 from wisen.core.workspace import DEFAULT_ROOT, Workspace
-from wisen.memory.distillers import make_distiller
+from wisen.memory.bank import Snapshot
+from wisen.memory.credit import restarts
+from wisen.memory.distillers import PROVEN, make_distiller
 from wisen.memory.distillers.reasoningbank import ReasoningBank
 from wisen.memory.index import ChromaIndex
-from wisen.memory.recall import RecallSettings, recall
+from wisen.memory.outbox import Outbox
+from wisen.memory.rankers import WORTHLESS
+from wisen.memory.recall import Recalled, RecallSettings, Shelf, recall
+from wisen.memory.standing import standings
 from wisen.models.embedder import MiniLM
+
+if TYPE_CHECKING:
+    from wisen.agent.base_store import BankStore
 
 
 class Job(Record):
@@ -98,19 +111,28 @@ class Experience:
         self._pinned, self._memory = bank_version, memory
         # Jobs are often told in a few words, beside which even their own recording is long, and so less near.
         self._settings = settings or RecallSettings(k=3, recording_floor=0.2)
+        if self._settings.when is not Moment.START or self._settings.leakage != "task":
+            raise SettingsError(
+                "an application asks its memory itself, and has no evaluation", "leave recall.when and leakage out"
+            )
         self._embedder = embedder or MiniLM()
         self._indexed = -1  # the bank version that the index is known to hold
-        self._keeper = Keeper(self._workspace, run_id=self.run_id, name=name)
+        self.keeper = Keeper(self._workspace, run_id=self.run_id, name=name)
+        self._curation: Curation | None = None
+        if isinstance(self._distiller, Curator):
+            self._curation = Curation(self._distiller, self.keeper, self.run_id)
         self._index = ChromaIndex.of(self._workspace, self._embedder)
+        self._outbox: Outbox | None = None  # there once there is a store
+        self._shelf = Shelf(Snapshot())
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         try:
             self._stack.enter_context(self._workspace.lock())
             self._stack.push_async_callback(self._index.close)
-            await self._keeper.open()
-            self._stack.push_async_callback(self._keeper.close)
-            await self._keeper.snapshot(self._pinned)  # a version that never was is refused here
+            await self.keeper.open()
+            self._stack.push_async_callback(self.keeper.close)
+            await self.keeper.snapshot(self._pinned)  # a version that never was is refused here
         except BaseException:
             await self._stack.aclose()
             raise
@@ -127,42 +149,82 @@ class Experience:
         job_id: names the job in the application, and attempts at one job share it. Without it, jobs of equal text are
         one. An item is never shown on the job that it stems from.
         """
-        task = self._task(text, job_id)
-        snapshot = await self._keeper.snapshot(self._pinned)
-        if snapshot.version != self._indexed:
-            await self._index.ensure(snapshot.items.values())
-            self._indexed = snapshot.version
-        trajectory_id = content_id("traj", self.run_id, task.id, uuid4().hex)
+        task = self.task(text, job_id)
+        trajectory_id = self.new_trajectory(task)
+        found = await self.found(task, trajectory_id, await self.bank())
+        return Job(task=task, trajectory_id=trajectory_id, recall=found.recall, advice=_told(found.items))
+
+    async def bank(self) -> Snapshot:
+        """The bank to recall from: of the pinned version, or the newest."""
+        return await self.keeper.snapshot(self._pinned)
+
+    async def found(
+        self, task: Task, trajectory_id: str, among: Snapshot, settings: RecallSettings | None = None
+    ) -> Recalled:
+        """What recall says to a task, and its record. `among`: the bank, or a part of it. What is held out depends on
+        the trajectory and the item alone: a second look within one attempt draws the same."""
+        if among.version != self._indexed:
+            bank = await self.keeper.snapshot(among.version)
+            if self._outbox is None:
+                self._outbox = Outbox(await self.keeper.ask(lambda store: store), self._index)
+            await self._outbox.deliver()
+            await self._index.ensure(bank.items.values())
+            self._indexed = among.version
         request = EpisodeRequest(
             trajectory_id=trajectory_id,
             run_id=self.run_id,
             task=task,
             phase=Phase.COLLECT,
-            release=self._release(snapshot.version),
+            release=self._release(among.version),
             memory=self._memory,
             seed=derived_seed(trajectory_id),  # each attempt draws anew what is held out
         )
-        observation = Observation(instruction=text, text="")
-        found = await recall(request, observation, snapshot, self._index, settings=self._settings)
-        return Job(task=task, trajectory_id=trajectory_id, recall=found.recall, advice=_told(found.items))
+        observation = Observation(instruction=task.instruction, text="")
+        settings = settings or self._settings
+        standings = None if settings.ranker in WORTHLESS else await self._standings(among, settings.value)
+        if self._shelf.snapshot is not among:
+            self._shelf = Shelf(among)
+        return await recall(request, observation, self._shelf, self._index, settings=settings, standings=standings)
+
+    async def _standings(self, among: Snapshot, value: str) -> dict[str, Standing]:
+        """What its jobs so far say of each item's worth, for rankers that ask."""
+
+        def fold(store: Store) -> dict[str, Standing]:
+            return standings(
+                store.recalls(run_id=self.run_id),
+                tuple(store.outcomes(store.trajectory_ids(self.run_id)).values()),
+                among.items,
+                value=value,
+                before=among.version,
+                begun=restarts(store.events(among.version)),
+            )
+
+        return await self.keeper.ask(fold)
+
+    def store(self, *, trust: Trust = Trust.MODEL, settings: RecallSettings | None = None) -> "BankStore":
+        """This memory as a LangGraph store, for `graph.compile(store=…)`. To be called while it is open."""
+        from wisen.agent.base_store import BankStore
+
+        return BankStore(self, trust=trust, settings=settings)
 
     async def learn(self, job: Job, done: Sequence[Any], *, outcome: bool | None = None) -> Lesson:
         """End a job: judge it, distil it together with earlier attempts at it, keep it, and offer what it teaches.
 
         done: LangChain messages, or pairs of action and observation (see `wisen.agent.foreign`). outcome: whether it
         succeeded, where the application knows; else the judge says. Where judge or distiller fail nothing is stored,
-        and the same call can be made again; what was stored is not stored twice.
+        and the same call can be made again; what was stored is not stored twice. A distiller that rewrites what it
+        wrote (a `Curator`) reads what is stored: what it could not read it reads with the next job, or the same call.
         """
-        episode = await self._keeper.kept(job.trajectory_id)
+        episode = await self.keeper.kept(job.trajectory_id)
         if episode is None:
             episode = await self._taught(job, conduct(done, job.task.instruction, job.trajectory_id), outcome)
-        episode, version = await self._keeper.keep(episode)
-        return Lesson(
-            trajectory_id=job.trajectory_id,
-            verdict=episode.verdicts[-1],
-            items=tuple(item.id for item in episode.proposals),
-            bank_version=version,
-        )
+        if self._curation is not None:
+            await self._curation.announce(job.trajectory_id)
+        episode, version = await self.keeper.keep(episode)
+        items = tuple(item.id for item in episode.proposals)
+        if self._curation is not None:
+            items, version = await self._curation.learned(job.trajectory_id)
+        return Lesson(trajectory_id=job.trajectory_id, verdict=episode.verdicts[-1], items=items, bank_version=version)
 
     def recall_node(
         self, task: Where, *, job_id: Where | None = None, advice: str = "advice", job: str = "job"
@@ -181,7 +243,7 @@ class Experience:
         return learn_node(self, done=done, outcome=outcome, job=job, lesson=lesson)
 
     async def _taught(self, job: Job, done: Conduct, outcome: bool | None) -> Episode:
-        earlier = await self._keeper.attempts(job.task)
+        earlier = await self.keeper.attempts(job.task)
         trajectory = self._closed(job, done, outcome, attempt=len(earlier))
         verdict = await self._verdict(trajectory)
         # ReasoningBank reads attempts one by one, and has read the earlier ones; others may compare.
@@ -196,7 +258,12 @@ class Experience:
             raise SettingsError("nothing says how this job went", "give its outcome, or a judge")
         return await self._judge.judge(trajectory)
 
-    def _task(self, text: str, job_id: str) -> Task:
+    def new_trajectory(self, task: Task) -> str:
+        """An id for another attempt at a task."""
+        return content_id("traj", self.run_id, task.id, uuid4().hex)
+
+    def task(self, text: str, job_id: str = "") -> Task:
+        """A job of this application as a task. Raises `SettingsError` for an empty text."""
         if not text.strip():
             raise SettingsError("the task has no text", "say what is to be done")
         return Task(
@@ -240,8 +307,15 @@ class Experience:
 def _distiller(given: Distiller | Model | None) -> Distiller:
     if given is None:
         return make_distiller("extractive")
-    return ReasoningBank(given) if isinstance(given, Model) else given
+    if isinstance(given, Model):
+        return ReasoningBank(given)
+    if given.name in PROVEN:
+        raise SettingsError(
+            f"what {given.name!r} writes is tried in an environment first, and an application has none to try it in",
+            "take another distiller, or use it with `wisen evolve`",
+        )
+    return given
 
 
 def _told(items: Sequence[MemoryItem]) -> str:
-    return "\n\n".join([MEMORY_NOTE, *(advice(item) for item in items)]) if items else ""
+    return "\n\n".join([MEMORY_NOTE, *(advice(item) for item in positive_first(items))]) if items else ""

@@ -18,8 +18,8 @@ class Keeper:
     """Keeps episodes of one application. An episode is stored whole or not at all, and what it proposes is offered to
     the bank once: a process that was killed between the two does the second when the keeper is opened again."""
 
-    def __init__(self, workspace: Workspace, *, run_id: str, name: str) -> None:
-        self._workspace, self._run_id, self._name = workspace, run_id, name
+    def __init__(self, workspace: Workspace, *, run_id: str, name: str, shared: bool = False) -> None:
+        self._workspace, self._run_id, self._name, self._shared = workspace, run_id, name, shared
         self._thread: ThreadPoolExecutor | None = None
         self._store: Store
         self._bank: Bank
@@ -58,6 +58,14 @@ class Keeper:
         the first is kept."""
         return await self._do(lambda: self._keep(episode))
 
+    async def change(self, work: Callable[[Bank], T]) -> T:
+        """Do something to the bank, in the keeper's thread."""
+        return await self._do(lambda: work(self._bank))
+
+    async def ask(self, work: Callable[[Store], T]) -> T:
+        """Look something up in the store, in the keeper's thread."""
+        return await self._do(lambda: work(self._store))
+
     async def _do(self, work: Callable[[], T]) -> T:
         if self._thread is None:
             raise SettingsError("this experience is not open", "run the graph inside `async with Experience(…)`")
@@ -66,7 +74,7 @@ class Keeper:
     # Below: blocking, in the keeper's thread.
 
     def _open(self) -> None:
-        self._store = self._workspace.open_store()
+        self._store = self._workspace.open_store(shared=self._shared)
         self._bank = Bank(self._store)
         self._store.start_run(self._run_id, {"application": self._name}, title=self._name)
         offered = self._store.marks(self._run_id)

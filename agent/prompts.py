@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from wisen.core.ids import content_id
-from wisen.core.prompts import COMPACT_LINE, COMPACT_LINES, HISTORY_LENGTH, compact
+from wisen.core.prompts import COMPACT_LINE, COMPACT_LINES, HISTORY_LENGTH, compact, positive_first
 from wisen.core.records import MemoryItem, Message, Observation, Role, Span, SpanKind
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "compact",
     "harness_version",
     "instruct",
+    "positive_first",
 ]
 
 PROMPT_VERSION = "1"
@@ -46,7 +47,8 @@ def instruct(
     """System rules, then one message with advice, task, history and observation."""
     how = WITH_TOOLS if tools else WITH_OPTIONS if observation.actions else IN_WORDS
     system = Message(role=Role.SYSTEM, spans=(Span(kind=SpanKind.SYSTEM, text=f"{SYSTEM}\n{how}"),))
-    spans = [Span(kind=SpanKind.MEMORY, text=f"{MEMORY_NOTE}\n{advice(item)}", item_id=item.id) for item in items]
+    shown = positive_first(items)
+    spans = [Span(kind=SpanKind.MEMORY, text=f"{MEMORY_NOTE}\n{advice(item)}", item_id=item.id) for item in shown]
     spans.append(Span(kind=SpanKind.TASK, text=f"Task: {observation.instruction}"))
     if history:
         done = "\n".join(f"{number}. {line}" for number, line in enumerate(history, start=1))

@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
-from wisen.agent.graph import AgentState, EpisodeContext, Recaller, closed, compiled
+from wisen.agent.graph import AgentState, EpisodeContext, Recaller, closed, compiled, made
+from wisen.agent.moments import AT_THE_START, Moments
 from wisen.core.errors import EnvironmentFault, ModelFault
 from wisen.core.protocols import Distiller, Environment, Judgement, Model, Suite
 from wisen.core.records import Episode, EpisodeEnd, EpisodeRequest, Verdict, VerdictSource
@@ -34,6 +35,7 @@ class LocalRollouts:
         *,
         workers: int = 6,
         recaller: Recaller | None = None,
+        moments: Moments = AT_THE_START,
         distiller: Distiller | None = None,
         artifacts: Path | None = None,
         patience: int = 8,
@@ -41,6 +43,7 @@ class LocalRollouts:
     ) -> None:
         self._suite, self._model, self._judge = suite, model, judge
         self._recaller, self._distiller = recaller, distiller
+        self._moments = moments
         self._artifacts = artifacts
         self._workers = workers
         self._patience = patience
@@ -102,9 +105,16 @@ class LocalRollouts:
 
     async def _play(self, request: EpisodeRequest, environment: Environment) -> Episode:
         context = EpisodeContext(
-            request, environment, self._model, self._judge, self._recaller, self._distiller, self._folder(request)
+            request,
+            environment,
+            self._model,
+            self._judge,
+            self._recaller,
+            self._distiller,
+            self._folder(request),
+            self._moments,
         )
-        config = {"recursion_limit": 2 * request.max_steps + 10}
+        config = {"recursion_limit": 2 * (request.max_steps + request.checks + self._moments.most) + 10}
         started = time.monotonic()
         state: AgentState = {}
         try:
@@ -121,6 +131,7 @@ class LocalRollouts:
             trajectory=state["trajectory"],
             verdicts=(state["verdict"],),
             recall=state["recall"],
+            later_recalls=tuple(made(state)[1:]),
             proposals=tuple(state.get("proposals", ())),
             seconds=time.monotonic() - started,
         )
@@ -151,4 +162,10 @@ def _failed(request: EpisodeRequest, state: AgentState, reason: str, seconds: fl
     verdict = Verdict(
         trajectory_id=trajectory.id, source=VerdictSource.ENVIRONMENT, success=False, score=0.0, reason=reason
     )
-    return Episode(trajectory=trajectory, verdicts=(verdict,), recall=state.get("recall"), seconds=seconds)
+    return Episode(
+        trajectory=trajectory,
+        verdicts=(verdict,),
+        recall=state.get("recall"),
+        later_recalls=tuple(made(state)[1:]),
+        seconds=seconds,
+    )

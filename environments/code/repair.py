@@ -111,6 +111,8 @@ class _Episode:
 class CodeRepairEnvironment:
     """Actions: the texts that an observation lists (any text may follow `replace line N with:`), or tool calls."""
 
+    finishing = frozenset({"submit"})
+
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._episode: _Episode | None = None

@@ -171,6 +171,8 @@ class _Episode:
 class CodeWriteEnvironment:
     """Actions: tool calls, or the same as texts. None is listed: what to write is the task."""
 
+    finishing = frozenset({"submit"})
+
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._episode: _Episode | None = None

@@ -47,6 +47,8 @@ class SiteEnvironment:
     is worth when the agent has stopped. before: awaited before each episode, with all the time that it needs.
     """
 
+    finishing = frozenset({"stop"})
+
     def __init__(
         self,
         browser: SharedBrowser,

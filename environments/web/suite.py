@@ -9,7 +9,7 @@ from wisen.core.errors import SettingsError
 from wisen.core.records import Acts, Split, SuiteCard, Task
 from wisen.environments.tasks import FIRST_SEED
 from wisen.environments.web.browser import SharedBrowser
-from wisen.environments.web.families import DEFAULT_FAMILIES, TEXT, WIDE, text_families
+from wisen.environments.web.families import DEFAULT_FAMILIES, DEMO, DEMO_FAMILIES, TEXT, WIDE, text_families
 from wisen.environments.web.marks import TIMERS_SCRIPT
 from wisen.environments.web.miniwob import HIDE_SCRIPT, MiniWobEnvironment
 from wisen.environments.web.oracle import MiniWobOracle
@@ -18,8 +18,9 @@ from wisen.environments.web.server import PageServer
 
 
 class MiniWobSuite:
-    """families: page names of MiniWoB++, or "text" for all that can be played from text (see `families`). The default
-    thirteen are read plainly; every other page with what its accessibility tree leaves out, and more verbs."""
+    """families: page names of MiniWoB++, "text" for all that can be played from text, or "demo" for those that
+    `wisen evolve` plays by itself (see `families`). The default thirteen are read plainly; every other page with what
+    its accessibility tree leaves out, and more verbs."""
 
     name = "miniwob"
     about: ClassVar = SuiteCard(
@@ -41,6 +42,8 @@ class MiniWobSuite:
         known = {path.stem for path in (self._root / "miniwob").glob("*.html")}
         if families == TEXT:
             families = text_families(frozenset(known))
+        elif families == DEMO:
+            families = DEMO_FAMILIES
         named = [families] if isinstance(families, str) else list(families)
         if unknown := [str(name) for name in named if name not in known]:
             raise SettingsError(

@@ -1,12 +1,15 @@
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.corridor import Corridor, moving, walk
+from tests.support.talker import build_talker
+from wisen.agent.checking import CHECK_NOTE
 from wisen.agent.graph import AgentState, EpisodeContext, closed, compiled, line, without_effect
 from wisen.agent.judge import choose_judge
-from wisen.core.errors import ModelFault, UnreadableReply
+from wisen.core.errors import ModelFault, SettingsError, UnreadableReply
 from wisen.core.protocols import Capability, Environment, Model
 from wisen.core.records import (
     Action,
@@ -24,6 +27,7 @@ from wisen.core.records import (
     Verdict,
 )
 from wisen.memory.distillers.extractive import Extractive
+from wisen.models.local import LocalModel
 from wisen.models.scripted import Scripted, ScriptedModel
 from wisen.models.uniform import UniformModel
 
@@ -208,6 +212,29 @@ async def test_a_model_that_chooses_needs_actions_to_choose_from() -> None:
         await play(UniformModel(), walk(0), environment=Wordless())
 
 
+async def test_a_local_model_that_chooses_and_writes_does_what_the_place_allows(tmp_path: Path) -> None:
+    """Where actions are listed it chooses among them, where none are it writes: nonsense here, and kept token by
+    token."""
+
+    class Wordless(Corridor):
+        def _seen(self) -> Observation:
+            return super()._seen().model_copy(update={"actions": ()})
+
+    model = LocalModel.load(build_talker(tmp_path / "weights", context=8192), name="talker", threads=1)
+    assert {Capability.CHOICE, Capability.CHAT} <= model.capabilities
+    try:
+        _, chosen = await play(model, walk(0))
+        _, wrote = await play(model, walk(0).model_copy(update={"max_steps": 1}), environment=Wordless())
+    finally:
+        await model.close()
+    for step in (*chosen["steps"], *wrote["steps"]):
+        (call,) = step.calls
+        assert call.reply.tokens and call.reply.tokens.span_ranges
+        assert bool(call.request.options) is bool(step.observation.actions)
+    (step,) = wrote["steps"]
+    assert step.action.text and step.result.info["note"]
+
+
 async def test_where_no_actions_are_listed_the_whole_reply_is_the_action() -> None:
     class Wordless(Corridor):
         def _seen(self) -> Observation:
@@ -272,3 +299,46 @@ def test_only_what_the_environment_ended_can_have_succeeded(end: EpisodeEnd, sai
 def test_an_episode_without_a_step_failed() -> None:
     trajectory = closed(walk(0), [], EpisodeEnd.FAILED, None, error="no page")
     assert (trajectory.success, trajectory.error, trajectory.steps) == (False, "no page", ())
+
+
+class Stoppable(Corridor):
+    """A corridor in which to open a door is to say that one is done."""
+
+    finishing = frozenset({"open"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[str] = []
+
+    async def step(self, action: Action) -> StepResult:
+        self.taken.append(str(action))
+        return await super().step(action)
+
+
+async def test_an_agent_that_means_to_stop_is_sent_back_to_check_its_work() -> None:
+    place, model = Stoppable(), chooser("right", "open", "right", "open", "left", "open")
+    nodes, state = await play(model, walk(1, checks=2), environment=place)
+    assert nodes.count("check") == 2
+    assert place.taken == ["right", "right", "left", "open"]  # the first two times it was not done
+    trajectory = state["trajectory"]
+    assert trajectory.success and len(trajectory.steps) == 4
+    assert [len(taken.calls) for taken in trajectory.steps] == [1, 2, 2, 1]
+    assert trajectory.steps[1].calls[0].reply.text == "open"
+    assert len({call.id for taken in trajectory.steps for call in taken.calls}) == 6
+    assert CHECK_NOTE not in model.requests[1].messages[0].text
+    for request, times in zip(model.requests[2:], (1, 1, 2, 2), strict=True):
+        assert request.messages[0].text.count(f"open ({CHECK_NOTE})") == times
+
+
+async def test_an_agent_that_stops_again_at_once_has_done_it_once() -> None:
+    place = Stoppable()
+    nodes, state = await play(chooser("open", "open", "open"), walk(0, checks=2), environment=place)
+    assert (nodes.count("check"), place.taken, len(state["trajectory"].steps)) == (2, ["open"], 1)
+    place = Stoppable()
+    nodes, _ = await play(chooser("open"), walk(0), environment=place)
+    assert (nodes.count("check"), place.taken) == (0, ["open"])
+
+
+async def test_where_the_agent_cannot_say_that_it_is_done_checks_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"episode\.checks"):
+        await play(chooser("open"), walk(0, checks=1), environment=Corridor())

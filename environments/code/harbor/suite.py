@@ -131,6 +131,8 @@ class HarborSuite:
 class HarborEnvironment:
     """Actions: tool calls, or the same as texts. None is listed."""
 
+    finishing = frozenset({"submit"})
+
     def __init__(self, suite: HarborSuite) -> None:
         self._suite = suite
         self._task: HarborTask | None = None
