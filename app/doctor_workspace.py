@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from wisen.app.check import Check, guarded
+from wisen.app.doctor_remote import check_remote
 from wisen.core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ def check_workspace(folder: Path) -> Check:
     )
 
 
-def check_kept(root: Path, *, model: str = "") -> tuple[Check, ...]:
-    """Store, index and model. `model`: a LiteLLM name to ask about, instead of the present release's."""
+def check_kept(root: Path, *, model: str = "", api_base: str = "") -> tuple[Check, ...]:
+    """Store, index and model. `model`: a LiteLLM name to ask about, instead of the present release's; `api_base`: the
+    server to ask whether it has it."""
     workspace = Workspace(root)
     store = guarded("store", lambda: _store(workspace))
     known = store.ok is True  # what the others say is in the store
@@ -55,7 +57,7 @@ def check_kept(root: Path, *, model: str = "") -> tuple[Check, ...]:
     return (
         store,
         guarded("index", lambda: _index(workspace)) if known else Check(part="index", ok=None, **unknown),
-        guarded("model", lambda: _model(workspace, model))
+        guarded("model", lambda: _model(workspace, model, api_base))
         if known or model
         else Check(part="model", ok=None, **unknown),
     )
@@ -138,9 +140,9 @@ def _index(workspace: Workspace) -> Check:
     return Check(part="index", ok=True, found=f"{where}, all {len(wanted)} items of the bank{others}")
 
 
-def _model(workspace: Workspace, asked: str) -> Check:
+def _model(workspace: Workspace, asked: str, api_base: str) -> Check:
     if asked:
-        return _remote(asked, asked)
+        return check_remote(asked, asked, api_base=api_base)
     with _reading(workspace) as store:
         release = store.current_release() if store else None
         if store is None or release is None:
@@ -148,7 +150,7 @@ def _model(workspace: Workspace, asked: str) -> Check:
         if store.checkpoint(release.model) is not None:
             return _weights(workspace, store, release.name, release.model)
     if "/" in release.model:
-        return _remote(release.model, f"release {release.name}: {release.model}")
+        return check_remote(release.model, f"release {release.name}: {release.model}", api_base=api_base)
     return Check(part="model", ok=True, found=f"release {release.name}: {release.model}")
 
 
@@ -169,22 +171,3 @@ def _weights(workspace: Workspace, store: "Store", release: str, name: str) -> C
     if digest.hexdigest() != recorded.sha256:
         return Check(part="model", ok=False, found=f"{what}: not the weights that were recorded", advice=advice)
     return Check(part="model", ok=True, found=f"{what} ({size / MB:.1f} MB, as recorded)")
-
-
-def _remote(name: str, what: str) -> Check:
-    """Is the provider's key set? Nothing is asked of the provider."""
-    from wisen.models.remote import load_litellm
-
-    if "/" not in name:
-        advice = "write PROVIDER/NAME, such as openai/gpt-x"
-        return Check(part="model", ok=False, found=f"{name!r} names no remote model", advice=advice)
-    answer = load_litellm().validate_environment(model=name)
-    missing = ", ".join(answer.get("missing_keys") or ())
-    if answer.get("keys_in_environment"):
-        return Check(part="model", ok=True, found=f"{what}: the provider's key is set")
-    if not missing:
-        return Check(
-            part="model", ok=None, found=f"{what}: which key it needs is not known", advice="try it: wisen run"
-        )
-    advice = f"set {missing}; a server of your own (--api-base) may need none"
-    return Check(part="model", ok=None, found=f"{what}: {missing} is not set", advice=advice)

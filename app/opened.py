@@ -1,4 +1,4 @@
-"""Opening a workspace that must be there."""
+"""Opening a workspace for a command."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(root: Path) -> Iterator["Store"]:
-    """The workspace's store, to read and write, owned while the block runs. Raises `StoreError` where there is none, or
-    another process owns it."""
+def opened(root: Path, *, create: bool = False) -> Iterator["Store"]:
+    """The workspace's store, to read and write, owned while the block runs. Raises `StoreError` where there is none and
+    none is to be made, or another process owns it."""
     workspace = Workspace(root)
-    workspace.require_store()  # before the lock, which would make a folder
-    with workspace.lock(), workspace.open_store(create=False) as store:
+    if not create:
+        workspace.require_store()  # before the lock, which would make a folder
+    with workspace.lock(), workspace.open_store(create=create) as store:
         yield store
 
 

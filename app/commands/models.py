@@ -46,6 +46,13 @@ def serve_models(
             show_default=False,
         ),
     ] = None,
+    runtime_adapters: Annotated[
+        bool,
+        typer.Option(
+            "--runtime-adapters",
+            help="Let clients load adapters from this machine's folders and remove them, as vLLM does.",
+        ),
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     host: Annotated[str, typer.Option(help="Where to listen; another than loopback needs a token.")] = DEFAULT_HOST,
     port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = DEFAULT_PORT,
@@ -102,7 +109,7 @@ def serve_models(
             )
             say(f"wisen run --model {shlex.quote(f'openai/{next(iter(served))}')} --api-base {base}")
 
-        await serve(served, listener, secret, on_ready=ready)
+        await serve(served, listener, secret, runtime_adapters=runtime_adapters, on_ready=ready)
 
     try:
         drive(run, console, stopped="stopped")

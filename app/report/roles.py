@@ -18,15 +18,15 @@ _WHAT = {
 }
 _SHORT = {
     RANDOM: "random policy",
-    "untrained": "untrained",
-    "untrained-memory": "untrained + memory",
+    "untrained": "before training",
+    "untrained-memory": "before training + memory",
     "trained": "trained, no memory",
     "model": "no memory",
     RELEASE: "release",
 }
 _IN_A_SENTENCE = {
     RANDOM: "the random policy",
-    "untrained": "the untrained model",
+    "untrained": "the model before training",
     "model": "the same model without memory",
 }
 

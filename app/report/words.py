@@ -82,7 +82,12 @@ def findings(report: RunReport) -> tuple[str, ...]:
             continue
         gain = _GAINS.get(arm.name, f"Against “{arm.label}”")
         lines.append(f"{gain}: {f.difference(arm.versus)}, {verdict(arm)}.")
-    return (*lines, _promotions(report), *_training(report))
+    return (*lines, _promotions(report), *_training(report), *_spent(report))
+
+
+def _spent(report: RunReport) -> tuple[str, ...]:
+    spent = report.spent
+    return () if spent is None else (f"What {spent.model} took to act: {spent.calls:,} calls, {spent.usage.told()}.",)
 
 
 def _promotions(report: RunReport) -> str:

@@ -39,6 +39,11 @@ COMMANDS = [
     ["memory", "list"],
     ["memory", "show"],
     ["memory", "restore"],
+    ["memory", "add"],
+    ["memory", "edit"],
+    ["memory", "why"],
+    ["memory", "diff"],
+    ["memory", "serve"],
     ["releases"],
     ["releases", "list"],
     ["releases", "rollback"],
@@ -189,7 +194,7 @@ def test_memory_is_listed_shown_and_set_back(workspace: Workspace) -> None:
     assert f"1 items at bank version {before}" in invoke("memory", "list", "--version", str(before), *at).output
     key = next(line.split()[0] for line in listed.splitlines() if "bell" in line)
     shown = invoke("memory", "show", key, *at).output
-    assert "advice:   Wait for the bell." in shown and "evidence: traj-1" in shown
+    assert "advice:   Wait for the bell." in shown and "traj-1  not in this store" in shown
     assert f"version {before + 1}: proposed" in shown
     restored = invoke("memory", "restore", str(before), *at)
     assert restored.exit_code == 0 and f"this is version {events + 1}" in restored.output

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.memory.build import item
+from tests.support.loopback import Loopback
 from tests.support.servers import Chroma, free_port, new_database
 from wisen.app import doctor
 from wisen.app.check import Check, healthy
 from wisen.app.doctor import check_all, check_chromium, check_sandbox
+from wisen.app.doctor_remote import check_remote
 from wisen.app.doctor_workspace import check_kept, check_workspace
 from wisen.core.records import Checkpoint, Release, ReleaseEventKind
 from wisen.core.store import upgrade
@@ -230,6 +233,50 @@ def test_a_remote_model_needs_its_key(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
     assert kept(tmp_path, model="openai/gpt-x")["model"].ok is True
     assert kept(tmp_path, model="gpt-x")["model"].ok is False
+
+
+class _Lister(BaseHTTPRequestHandler):
+    """A server with one model and one key."""
+
+    def do_GET(self) -> None:
+        known = self.headers.get("Authorization") == "Bearer right"
+        status = 404 if self.path != "/v1/models" else 200 if known else 401
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(b'{"data": [{"id": "mine"}]}')
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "path", "ok", "says"),
+    [
+        ("right", "openai/mine", "/v1", True, "the server has it"),
+        ("right", "openai/mine", "", True, "the server has it"),
+        ("right", "openai/yours", "/v1", False, "it has mine"),
+        ("wrong", "openai/mine", "/v1", False, "key is refused (401)"),
+        ("right", "openai/mine", "/v2", False, "no list of models (404)"),
+    ],
+)
+def test_a_server_of_one_s_own_is_asked_for_the_model(
+    monkeypatch: pytest.MonkeyPatch, key: str, name: str, path: str, ok: bool, says: str
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    server = Loopback(_Lister)
+    server.start()
+    try:
+        check = check_remote(name, name, api_base=server.url + path)
+    finally:
+        server.stop()
+    assert check.ok is ok and says in f"{check.found} {check.advice}"
+
+
+def test_a_server_that_is_not_there_is_a_finding() -> None:
+    nobody = free_port()
+    for base, says in ((f"http://127.0.0.1:{nobody}/v1", "cannot be asked"), ("file:///etc/passwd", "no address")):
+        check = check_remote("openai/x", "openai/x", api_base=base)
+        assert check.ok is False and says in check.found and "\n" not in check.found
 
 
 def test_the_command_prints_lines_or_json_and_leaves_with_one_where_something_is_missing(

@@ -177,7 +177,7 @@ def test_headline_claims_no_more_than_the_interval(report: RunReport, low: float
     interval = Interval(mean=(low + high) / 2, low=low, high=high)
     arms = tuple(arm.model_copy(update={"versus": interval}) if arm.versus else arm for arm in report.arms)
     sentence = words.headline(report.model_copy(update={"arms": arms}))
-    assert "the untrained model 26" in sentence and "130\u00a0report tasks" in sentence
+    assert "the model before training 26" in sentence and "130\u00a0report tasks" in sentence
     assert sentence.endswith(ending)
 
 

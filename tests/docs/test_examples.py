@@ -1,5 +1,6 @@
 """The pages in docs/ are run as a stranger would: files copied under their names, commands given as they stand."""
 
+import asyncio
 import os
 import re
 import shlex
@@ -7,11 +8,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from tests.support.fake_openai import KEY, FakeOpenAI, reply
+from tests.support.lora import build_adapter
 from tests.support.serving import TOKEN, served
 from tests.support.talker import build_talker
 from wisen.app.cli import app
@@ -32,6 +35,9 @@ TRIED = {
     "walk.py",
     "test_contract.py",
     "pyproject.toml",
+    "refunds.py",
+    "helpdesk.py",
+    "remembering.py",
 } | ELSEWHERE
 
 
@@ -89,10 +95,17 @@ def test_commands_and_their_settings_exist(page: Path, tmp_path: Path, monkeypat
         if words[0] != "wisen":
             continue
         # What would play, serve or need a package stops after its options were read.
-        dry = {"evolve": ["--dry-run"], "run": ["--dry-run"], "env": ["--help"]}.get(words[1], [])
+        dry = {"evolve": ["--dry-run"], "run": ["--dry-run"], "env": ["--help"], "doctor": ["--help"]}.get(words[1], [])
+        if words[:3] == ["wisen", "models", "serve"] and len(words) > 3:
+            dry = ["--help"]  # it would go on to load what it names
+        if words[:3] == ["wisen", "memory", "serve"]:
+            dry = ["--help"]  # it would serve; how, is in tests/app/test_memory_server.py
         result = CliRunner().invoke(app, [*words[1:], *dry])
         # Commands that look into a workspace get as far as to find none; a wrong option or setting fails before that.
-        found_none = isinstance(result.exception, StoreError) or "has no report" in str(result.exception)
+        # The memory's page makes its own, and each of its commands does what it says.
+        found_none = page.stem != "memory" and (
+            isinstance(result.exception, StoreError) or "has no report" in str(result.exception)
+        )
         assert result.exit_code == 0 or found_none, (words, result.output, result.exception)
 
 
@@ -106,13 +119,89 @@ def test_own_model(tmp_path: Path) -> None:
 @pytest.mark.browser
 def test_remote_model(tmp_path: Path) -> None:
     """The command as it stands, but for the address, and on one family."""
-    command = the_command("your-model.md", "wisen", "run", "--model")
+    command = the_command("models.md", "wisen", "run", "--model", "openai/my-model")
     with FakeOpenAI(reply(None, tool_calls=[("1", "click", '{"element": "button \\"ONE\\""}')])) as server:
         command[command.index("--api-base") + 1] = server.url
         told = ran([*command, "-s", 'suite_options.families=["click-test-2"]'], tmp_path, OPENAI_API_KEY=KEY)
     assert "openai/my-model: 100 % of 1 tasks solved" in told
     assert server.requests[0]["model"] == "my-model"
     assert {tool["function"]["name"] for tool in server.requests[0]["tools"]} == {"click", "type", "select"}
+
+
+def test_models_are_found_asked_and_changed_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """models.md against our own server, which stands in for the others: every name and address of it is looked for as
+    `wisen doctor` does and asked with that command's settings; the adapter's calls as they stand, but for address, key
+    and folder."""
+    from wisen.app.doctor_remote import check_remote
+    from wisen.core.errors import FaultKind, ModelFault
+    from wisen.core.records import Message, ModelRequest, Purpose, Role, Span, SpanKind
+    from wisen.core.settings import load, nested
+    from wisen.evolution.settings import RunSettings
+    from wisen.models.local import LocalModel
+    from wisen.models.remote import LiteLLMModel
+
+    said = Message(role=Role.USER, spans=(Span(kind=SpanKind.TASK, text="go"),))
+    asked = ModelRequest(purpose=Purpose.ACT, messages=(said,), max_tokens=5, seed=1)
+    folder = build_talker(tmp_path / "weights")
+    adapter = build_adapter(folder, tmp_path / "shop-1", seed=1)
+    model = LocalModel.load(str(folder), name="base", threads=1)
+    names = ("base", "my-model", "llama3.2")
+    lines = commands(ROOT / "docs" / "models.md")
+    for provider in ("OPENAI", "HOSTED_VLLM", "OLLAMA_CHAT"):
+        monkeypatch.setenv(f"{provider}_API_KEY", TOKEN)
+    with served(dict.fromkeys(names, model), runtime_adapters=True) as base:
+
+        def local(url: str) -> str:
+            return re.sub(r"^http://localhost:\d+(/v1)?", lambda found: base if found[1] else base[: -len("/v1")], url)
+
+        def ask(words: list[str]) -> Any:
+            given = nested([words[at + 1] for at, word in enumerate(words) if word == "--set"])
+            settings = load(RunSettings, overrides=given).remote.model_dump()
+            name = words[words.index("--model") + 1]
+            remote = LiteLLMModel(name, **settings | {"api_base": base, "retries": 0})
+            return asyncio.run(remote.call(asked))
+
+        checked = [words for words in lines if words[:2] == ["wisen", "doctor"] and "--api-base" in words]
+        assert {words[3].partition("/")[2] for words in checked} == set(names)
+        for words in checked:
+            found = check_remote(words[3], words[3], api_base=local(words[5]))
+            assert found.ok, found
+            assert check_remote(f"{words[3]}-not", "x", api_base=local(words[5])).ok is False
+        (plain,) = (words for words in lines if words[:4] == ["wisen", "run", "--model", "openai/my-model"])
+        assert ask(plain).text and ask(plain).tokens is None
+        (kept,) = (words for words in lines if words[:4] == ["wisen", "run", "--model", "hosted_vllm/base"])
+        assert ask(kept).tokens.logprobs
+        (shop,) = (words for words in lines if words[:4] == ["wisen", "run", "--model", "hosted_vllm/shop-1"])
+        for curl, there in zip((words for words in lines if words[0] == "curl"), (True, False), strict=True):
+            body = curl[-1].replace("/adapters/shop-1", str(adapter))
+            command = [curl[0], local(curl[1]), *curl[2:-1], body, "-H", f"Authorization: Bearer {TOKEN}"]
+            if shutil.which("curl") is None:
+                pytest.skip("there is no curl here")
+            assert ran([*command, "--silent", "--show-error"], tmp_path).startswith("Success")
+            if there:
+                assert ask(shop).text
+            else:
+                with pytest.raises(ModelFault) as gone:
+                    ask(shop)
+                assert gone.value.kind is FaultKind.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("model", "variable"),
+    [("openai/gpt-4o-mini", "OPENAI_API_KEY"), ("anthropic/claude-sonnet-4-5", "ANTHROPIC_API_KEY")],
+)
+def test_providers_keys_are_those_that_the_page_names(
+    model: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wisen.app.doctor_remote import check_remote
+
+    page = (ROOT / "docs" / "models.md").read_text()
+    assert f"export {variable}=" in page and f"wisen run --model {model}\n" in page
+    monkeypatch.delenv(variable, raising=False)
+    missing = check_remote(model, model)
+    assert missing.ok is None and variable in missing.found
+    monkeypatch.setenv(variable, "any")
+    assert check_remote(model, model).ok is True
 
 
 def test_a_served_model_is_asked(tmp_path: Path) -> None:
