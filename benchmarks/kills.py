@@ -43,6 +43,7 @@ COMMON = """
 seed = 2
 workers = 4
 threads = 1
+backbone = "tiny"
 tiny = {vocab_size = 300, hidden_size = 32, layers = 1, heads = 2, feed_forward = 64, context = 1024}
 warmup = {pages = 8, threads = 1}
 train = {tokens = 12000, most_epochs = 4, threads = 1, loop = {learning_rate = 5e-3}}

@@ -26,7 +26,6 @@ from wisen.core.store import Store
 from wisen.core.workspace import Workspace
 
 SHORT = (
-    "warmup.pages=400",
     "collect.first=4",
     "collect.per_template=3",
     "collect.weak_extra=2",

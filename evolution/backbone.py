@@ -1,6 +1,11 @@
-"""The first release: a backbone built on the spot, with a vocabulary read from the environment's own pages."""
+"""The first release, and the backbones that it may start from: sprout as it ships, or one built on the spot with a
+vocabulary read from the environment's own pages."""
 
+import os
+import shutil
 import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from wisen.core.ids import derived_seed
 from wisen.core.records import (
@@ -15,22 +20,34 @@ from wisen.core.records import (
 )
 from wisen.evolution.panels import FAR, limited
 from wisen.evolution.workbench import RANDOM_POLICY, Bench
+from wisen.models import sprout
 from wisen.models.tiny import build_tiny
 from wisen.trainers.checkpoints import describe
-from wisen.trainers.warmup import warm_up
+from wisen.trainers.rft import Replay
+from wisen.trainers.sprout.replay import lesson_row
+from wisen.trainers.warmup import made_up_row, warm_up
 
 READING_TASKS = 8
 
 
+@dataclass(frozen=True)
+class Backbone:
+    """`title`: what a reader of a report knows it as before it was trained on anything here. `make`: puts it into the
+    workspace and returns its checkpoint's name. `replay`: rows of what it learned at first."""
+
+    title: str
+    make: Callable[[Bench], Awaitable[str]]
+    replay: Replay
+
+
 async def first_release(bench: Bench) -> Release:
-    """The release `r0`, with an empty bank: a remote model as it is, or the untrained backbone: random weights, warmed
-    up on made-up pages unless that is switched off. Promoted as it is: with nothing before it there is nothing to gate
-    it against."""
+    """The release `r0`, with an empty bank: a remote model as it is, or the backbone before it was trained here.
+    Promoted as it is: with nothing before it there is nothing to gate it against."""
     release = bench.store.release("r0")
     if release is None:
-        release = bench.release("r0", bench.settings.model or await _backbone(bench), 0)
-        what = bench.settings.model or "an untrained backbone"
-        bench.store.add_release(release, reason=f"the first release: {what} and an empty bank")
+        release = bench.release("r0", bench.settings.model or await backbone(bench).make(bench), 0)
+        what = bench.settings.model or backbone(bench).title
+        bench.store.add_release(release, reason=f"the first release: {what}, and an empty bank")
     if bench.store.current_release() is None:
         bench.store.append_release_event(
             ReleaseEventKind.PROMOTED, release.id, reason="nothing came before it: there is nothing to compare it with"
@@ -38,7 +55,25 @@ async def first_release(bench: Bench) -> Release:
     return release
 
 
-async def _backbone(bench: Bench) -> str:
+def backbone(bench: Bench) -> Backbone:
+    return BACKBONES[bench.settings.backbone]
+
+
+async def _shipped(bench: Bench) -> str:
+    """sprout's folder, copied: a workspace holds all that its releases are made of."""
+    folder = bench.workspace.weights / sprout.NAME
+    if not folder.exists():
+        scratch = folder.with_name(folder.name + ".part")
+        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.copytree(sprout.folder(), scratch)
+        os.replace(scratch, folder)
+    if bench.store.checkpoint(sprout.NAME) is None:
+        bench.store.add_checkpoint(describe(folder))
+    return sprout.NAME
+
+
+async def _from_scratch(bench: Bench) -> str:
+    """Random weights, warmed up on made-up pages unless that is switched off."""
     await _build(bench)
     return await _warmed_up(bench)
 
@@ -85,3 +120,9 @@ def _texts(trajectory: Trajectory) -> list[str]:
     for step in trajectory.steps:
         texts += [step.observation.text, *step.observation.actions]
     return texts
+
+
+BACKBONES = {
+    "sprout": Backbone("sprout as it ships", _shipped, lesson_row),
+    "tiny": Backbone("untrained model (warm-up only)", _from_scratch, made_up_row),
+}

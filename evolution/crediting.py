@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 
-from wisen.core.records import ItemCredit, MemoryItem, Outcome, Recall
+from wisen.core.records import ItemCredit, MemoryItem, Outcome, Recall, RunInfo, Standing
 from wisen.core.store import Store
-from wisen.memory.bank import Bank
+from wisen.memory.bank import Bank, Snapshot
 from wisen.memory.credit import credit, restarts
 from wisen.memory.lifecycle import LifecycleSettings, moves, taught_since_retired
+from wisen.memory.standing import standings
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,15 @@ def collected(store: Store, run_id: str, cycle: int | None = None) -> tuple[Coll
     )
 
 
+def lived(store: Store, run: RunInfo) -> tuple[Collected, ...]:
+    """What an application's jobs make known, in the order in which they ended; nothing for a run that is no
+    application. Nobody knows its weights: its name stands for them."""
+    if "application" not in run.settings:
+        return ()
+    outcomes = store.outcomes(store.trajectory_ids(run.id)).values()
+    return (Collected(run.title, store.recalls(run_id=run.id), tuple(outcomes)),)
+
+
 def move_items(store: Store, run_id: str, number: int, settings: LifecycleSettings) -> None:
     """Append to the ledger what credit asks for after the collection of cycle `number`, once: a mark goes with it."""
     key = f"cycle/{number}/credit"
@@ -54,6 +64,20 @@ def move_items(store: Store, run_id: str, number: int, settings: LifecycleSettin
         taught=taught_since_retired(store.events()),
     )
     store.append_events(events, mark=(run_id, key, {}))
+
+
+def standings_of(store: Store, snapshot: Snapshot, value: str) -> dict[str, Standing]:
+    """What each item is worth to a ranker at this bank version: see `memory.standing`. Counts what the runs and the
+    applications of the workspace collected from earlier versions."""
+    parts = [part for run in store.runs() for part in (*collected(store, run.id), *lived(store, run))]
+    return standings(
+        [recall for part in parts for recall in part.recalls],
+        [outcome for part in parts for outcome in part.outcomes],
+        snapshot.items,
+        value=value,
+        before=snapshot.version,
+        begun=restarts(store.events(snapshot.version)),
+    )
 
 
 def largest(credits: Iterable[ItemCredit]) -> dict[str, ItemCredit]:

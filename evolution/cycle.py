@@ -12,6 +12,7 @@ from itertools import count, groupby
 
 from wisen.core.errors import StoreError
 from wisen.core.ids import derived_seed
+from wisen.core.protocols import Curator
 from wisen.core.records import (
     Checkpoint,
     CurvePoint,
@@ -28,13 +29,21 @@ from wisen.core.records import (
     Split,
     Task,
     Trajectory,
+    Verdict,
 )
 from wisen.core.statistics import wilson
+from wisen.evolution.admitting import unproven
 from wisen.evolution.arms import by_template
+from wisen.evolution.backbone import backbone
 from wisen.evolution.crediting import move_items
+from wisen.evolution.curating import curate
 from wisen.evolution.gate import decide
 from wisen.evolution.panels import limited, make_panel, refuse_overlap
+from wisen.evolution.retrieval import refit_head
 from wisen.evolution.workbench import Bench
+from wisen.memory.bank import compare
+from wisen.memory.guard import Doubt
+from wisen.memory.guard.lessons import lessons_of
 from wisen.trainers.checkpoints import describe
 from wisen.trainers.rft import RFT
 
@@ -63,6 +72,9 @@ async def run_cycle(bench: Bench, number: int) -> CurvePoint:
     incumbent = _incumbent(bench, key)
     collected = await _collect(bench, number, incumbent)
     version = await _distil(bench, number, collected)
+    if same_bank(bench, incumbent.bank_version, version):
+        version = incumbent.bank_version  # a bank that was restored has another number, and is nothing new to try
+    await refit_head(bench, number, version)
     trained = await _train(bench, number, _parent(bench, number, incumbent)) if bench.settings.trains else None
     candidate = bench.release(f"r{number}", trained.name if trained else incumbent.model, version, parent=incumbent)
     old, new, promoted = await _tried(bench, number, candidate, incumbent)
@@ -109,12 +121,14 @@ async def _collect(bench: Bench, number: int, incumbent: Release) -> dict[str, O
             acting,
             Phase.COLLECT,
             MemoryMode.RANDOMISED,
+            attempt=attempt,
             arm=f"collect-{number}",
             temperature=settings.temperature,
             explore=bench.settings.exploration(number),
-            distil=settings.rewards == "true",
+            distil=settings.rewards == "true" and settings.attempts == 1,  # several are distilled together, below
         )
         for task in tasks
+        for attempt in range(settings.attempts)
     ]
     title = f"cycle {number}: collecting with {incumbent.name}"
     return await bench.play(requests, phase=f"collect-{number}", title=title)
@@ -154,30 +168,54 @@ async def _distil(bench: Bench, number: int, collected: Mapping[str, Outcome]) -
         return int(done["version"])
     if bench.settings.credit.moves and bench.settings.collect.rewards == "true":  # the control has no true outcomes
         move_items(bench.store, bench.run_id, number, bench.settings.credit)
-    items = await _proposals(bench, number, list(collected))
-    bench.bank.propose(
-        items, actor=f"{bench.distiller.name}, cycle {number}", mark=(bench.run_id, f"{key}/offered", {})
-    )
+    if isinstance(bench.distiller, Curator):
+        await curate(bench, bench.distiller, number, _attempts(bench, list(collected)))
+    else:
+        items = await _proposals(bench, list(collected))
+        bench.bank.propose(
+            items,
+            actor=f"{bench.distiller.name}, cycle {number}",
+            mark=(bench.run_id, f"{key}/offered", {}),
+            doubts=await _doubts(bench, number, items, list(collected)),
+        )
     version = bench.bank.version
     bench.store.mark(bench.run_id, key, {"version": version})
-    await bench.index.ensure(bench.bank.snapshot(version).items.values())
+    await bench.outbox.deliver()
     return version
 
 
-async def _proposals(bench: Bench, number: int, ids: Sequence[str]) -> list[MemoryItem]:
-    """What each episode's distil node proposed, and what comparing attempts at one task adds."""
+async def _doubts(bench: Bench, number: int, items: Sequence[MemoryItem], ids: Sequence[str]) -> dict[str, Doubt]:
+    """Why items are to be quarantined: skills that did not pass, and what consensus found."""
+    failed = await unproven(bench, number, items, ids)
+    if bench.review is None:
+        return failed
+    return {**await bench.review.doubts(items, bench.bank.snapshot(), lessons_of(bench.store.events())), **failed}
+
+
+async def _proposals(bench: Bench, ids: Sequence[str]) -> list[MemoryItem]:
+    """What each episode's distil node proposed, or what the attempts at each task teach together."""
     if bench.settings.collect.rewards == "true":
         proposed = bench.store.proposals(ids)
         items = [item for key in ids for item in proposed.get(key, ())]
     else:
         items = []
-    trajectories = _as_rewarded(bench, bench.store.trajectories(ids))
-    verdicts = bench.store.verdicts(ids)
-    for _, group in groupby(sorted(trajectories, key=lambda one: one.task.id), key=lambda one: one.task.id):
-        attempts = [(one, verdicts[one.id][-1].model_copy(update={"success": one.success is True})) for one in group]
-        if len(attempts) > 1 or bench.settings.collect.rewards == "shuffled":
-            items += await bench.distiller.distil(attempts)
+    attempts = sorted(_attempts(bench, ids), key=lambda one: one[0].task.id)
+    for _, group in groupby(attempts, key=lambda one: one[0].task.id):
+        tried = list(group)
+        if len(tried) > 1 or bench.settings.collect.rewards == "shuffled":
+            items += await bench.distiller.distil(tried)
     return items
+
+
+def _attempts(bench: Bench, ids: Sequence[str]) -> list[tuple[Trajectory, Verdict]]:
+    """What was collected, as learning sees it: in the control a verdict says what the permuted outcome does."""
+    verdicts = {key: found[-1] for key, found in bench.store.verdicts(ids).items()}
+    if bench.settings.collect.rewards == "true":
+        return [(one, verdicts[one.id]) for one in bench.store.trajectories(ids)]
+    return [
+        (one, verdicts[one.id].model_copy(update={"success": one.success is True}))
+        for one in _as_rewarded(bench, bench.store.trajectories(ids))
+    ]
 
 
 def _parent(bench: Bench, number: int, incumbent: Release) -> str:
@@ -217,7 +255,8 @@ def _fine_tuned(bench: Bench, number: int, parent: str, phase: str) -> Checkpoin
         for key in (bench.store.marked(bench.run_id, f"cycle/{earlier}/collected") or {"ids": []})["ids"]
     ]
     trajectories = _as_rewarded(bench, bench.store.trajectories(ids))
-    algorithm = RFT(bench.settings.train, bench.tick(phase, f"cycle {number}: training on its own successes (RFT)"))
+    tick = bench.tick(phase, f"cycle {number}: training on its own successes (RFT)")
+    algorithm = RFT(bench.settings.train, tick, replay=backbone(bench).replay)
     seed = derived_seed(bench.settings.seed, "train", number)
     return algorithm.train(trajectories, parent=weights / parent, out=weights / name, seed=seed)
 
@@ -243,6 +282,12 @@ def shuffled(trajectories: Sequence[Trajectory], *, seed: int) -> tuple[Trajecto
     return tuple(result[trajectory.id] for trajectory in trajectories)
 
 
+def same_bank(bench: Bench, one: int, other: int) -> bool:
+    """Whether two bank versions hold the same."""
+    difference = compare(bench.bank.snapshot(one), bench.bank.snapshot(other))
+    return not (difference.added or difference.removed or difference.changed)
+
+
 async def _tried(
     bench: Bench, number: int, candidate: Release, incumbent: Release
 ) -> tuple[list[bool], list[bool], bool]:
@@ -254,13 +299,14 @@ async def _tried(
         solved = [outcome.success for outcome in outcomes.values()]
         return solved, solved, False
     bench.store.add_release(candidate, reason=f"candidate of cycle {number}")
-    decision = await _gate(bench, f"cycle/{number}", candidate, incumbent)
+    decision = await gated(bench, f"cycle/{number}", candidate, incumbent)
     old, new = [pair.old for pair in decision.outcomes], [pair.new for pair in decision.outcomes]
     return old, new, decision.answer is GateAnswer.PROMOTE
 
 
-async def _gate(bench: Bench, key: str, candidate: Release, incumbent: Release) -> GateDecision:
-    """Candidate against incumbent on the gate panel; the decision and its consequence are stored as one."""
+async def gated(bench: Bench, key: str, candidate: Release, incumbent: Release, tolerance: float = 0.0) -> GateDecision:
+    """Candidate against incumbent on the gate panel; the decision and its consequence are stored as one. `tolerance` is
+    that of `decide`."""
     for decision in bench.store.gates(bench.run_id):
         if decision.candidate_id == candidate.id and decision.incumbent_id == incumbent.id:
             return decision
@@ -279,6 +325,7 @@ async def _gate(bench: Bench, key: str, candidate: Release, incumbent: Release) 
         use=use,
         settings=bench.settings.gate,
         seed=bench.settings.seed,
+        tolerance=tolerance,
     )
     bench.store.add_gate(decision, run_id=bench.run_id)
     return decision

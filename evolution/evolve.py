@@ -6,6 +6,7 @@ from collections.abc import Callable
 from wisen.core.records import CurvePoint, GateAnswer, Note, ProgressEvent, RunReport
 from wisen.core.workspace import Workspace
 from wisen.evolution.backbone import first_release
+from wisen.evolution.consolidating import consolidate
 from wisen.evolution.cycle import report_panel, run_cycle, used_up
 from wisen.evolution.panels import require_tasks
 from wisen.evolution.reporting import make_report
@@ -34,6 +35,7 @@ async def evolve(
                 bench.emit(Note(text=f"{why}: the run ends after {number - 1} of {settings.cycles} cycles"))
                 break
             curve.append(announced(bench, await run_cycle(bench, number)))
+            await consolidate(bench, number)
         report = await make_report(bench, curve, report_panel(bench), command=command, started=started)
         bench.store.finish_run(bench.run_id)
     return report

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from wisen.core.ids import content_id, derived_seed
 from wisen.core.records import GateAnswer, GateDecision, PairedOutcome
-from wisen.core.statistics import bootstrap_lower, mcnemar_one_sided, paired_bootstrap, tasks_needed
+from wisen.core.statistics import bootstrap_lower, loss_bound, mcnemar_one_sided, paired_bootstrap, tasks_needed
 from wisen.evolution.settings import GateSettings
 
 
@@ -17,6 +17,7 @@ def decide(
     use: int,
     settings: GateSettings,
     seed: int,
+    tolerance: float = 0.0,
 ) -> GateDecision:
     """Promote the candidate, keep the incumbent, or say that the panel cannot tell.
 
@@ -26,6 +27,9 @@ def decide(
     Promote iff the one-sided bootstrap bound of the mean paired difference lies above 0 at this use's alpha and the
     exact McNemar test rejects at it too: the bootstrap is optimistic where few tasks differ, the exact test is not.
     Keep when the candidate is not ahead; otherwise the answer is how many tasks would decide.
+
+    tolerance: for a candidate that is worth having as it is (a tidier bank), the share of success that it may cost.
+    It is then promoted too where at this use's alpha it costs less for certain (`loss_bound`).
     """
     if not outcomes:
         raise ValueError("a gate needs outcomes")
@@ -45,6 +49,14 @@ def decide(
         answer, needed = GateAnswer.KEEP, None
     else:
         answer = GateAnswer.NOT_ENOUGH_EVIDENCE
+    reason = _reason(answer, wins, losses, len(outcomes), lower, p_value, alpha, needed)
+    if tolerance > 0 and answer is not GateAnswer.PROMOTE:
+        most = loss_bound(wins, losses, len(outcomes), alpha)
+        borne = f"at most {100 * most:.1f} points are lost at alpha = {alpha:.2g}, and {100 * tolerance:.1f} may be"
+        reason = f"{reason} ({borne})"
+        if most < tolerance:
+            answer, needed = GateAnswer.PROMOTE, None
+            reason = f"{_counts(wins, losses, len(outcomes))}; {borne}: promoted"
     return GateDecision(
         id=content_id("gate", candidate_id, incumbent_id, panel_digest, use, alpha, list(outcomes)),
         candidate_id=candidate_id,
@@ -59,14 +71,14 @@ def decide(
         p_value=p_value,
         answer=answer,
         tasks_needed=needed,
-        reason=_reason(answer, wins, losses, len(outcomes), lower, p_value, alpha, needed),
+        reason=reason,
     )
 
 
 def _reason(
     answer: GateAnswer, wins: int, losses: int, tasks: int, lower: float, p: float, alpha: float, needed: int | None
 ) -> str:
-    counts = f"the candidate alone solved {wins} of {tasks} tasks, the present release alone {losses}"
+    counts = _counts(wins, losses, tasks)
     tests = f"lower bound {100 * lower:+.1f} points, McNemar p = {p:.2g}, at alpha = {alpha:.2g}"
     match answer:
         case GateAnswer.PROMOTE:
@@ -76,3 +88,7 @@ def _reason(
         case GateAnswer.NOT_ENOUGH_EVIDENCE:
             more = f"about {needed} tasks would decide" if needed else "more tasks are needed"
             return f"{counts}; {tests}: not enough evidence, {more}; the present release stays"
+
+
+def _counts(wins: int, losses: int, tasks: int) -> str:
+    return f"the candidate alone solved {wins} of {tasks} tasks, the present release alone {losses}"

@@ -13,18 +13,25 @@ from wisen.core.records import (
     Outcome,
     Panel,
     Phase,
+    Recall,
     Release,
     RunReport,
     Showcase,
 )
 from wisen.core.statistics import paired_bootstrap
 from wisen.evolution.arms import arm_result
+from wisen.evolution.backbone import backbone
 from wisen.evolution.crediting import collected, largest
+from wisen.evolution.spending import acting
 from wisen.evolution.workbench import RANDOM_POLICY, Bench
 
 LISTED_ITEMS = 5
 LEAST_APPEARANCES = 10  # below this an interval spans everything
-LEAKAGE_GUARD = "no item is recalled on a task that it stems from, and report tasks are never learned from"
+LEAKAGE_GUARDS = {
+    "task": "by task. No item is recalled on a task that it stems from, and report tasks are never learned from",
+    "template": "by template. Gate and report recall no item that stems from a task of the same template, and report "
+    "tasks are never learned from",
+}
 VERSIONED = ("wisen", "torch", "transformers", "langgraph", "chromadb", "playwright", "miniwob")
 
 
@@ -63,9 +70,10 @@ async def make_report(
         worst_items=tuple(reversed(ranked[max(half, len(ranked) - LISTED_ITEMS) :])),
         bank_size=len(bench.bank.snapshot()),
         showcases=_showcases(bench, final, newest, played["random"][1] if "random" in played else {}),
-        leakage_guard=LEAKAGE_GUARD,
+        leakage_guard=LEAKAGE_GUARDS[bench.settings.recall.leakage],
         seconds=time.monotonic() - started,
         versions=_versions(),
+        spent=acting(bench.store, bench.run_id, bench.settings.model) if bench.settings.remote_model else None,
     )
 
 
@@ -74,7 +82,7 @@ def _arms(bench: Bench, first: Release, final: Release, offers: bool) -> list[tu
     away: the memory, or the training where there was any."""
     random_policy = ("random", "random policy", bench.release("random", RANDOM_POLICY, 0), MemoryMode.OFF)
     if not bench.settings.trains:
-        model = bench.settings.model or "untrained model (warm-up only)"
+        model = bench.settings.model or backbone(bench).title
         arms = [
             ("model", f"{model}, no memory", final, MemoryMode.OFF),
             ("release", f"release {final.name} ({model} + memory)", final, MemoryMode.FROZEN),
@@ -83,11 +91,12 @@ def _arms(bench: Bench, first: Release, final: Release, offers: bool) -> list[tu
             arms[-1] = ("release", f"release {final.name} ({model}, nothing promoted)", final, MemoryMode.OFF)
         return [random_policy, *arms] if offers else arms
     memory_only = bench.release("memory-only", first.model, final.bank_version)
-    model = "untrained model (warm-up only)" if final.model == first.model else "trained model"
+    untrained = backbone(bench).title
+    model = untrained if final.model == first.model else "trained model"
     return [
         random_policy,
-        ("untrained", "untrained model (warm-up only)", first, MemoryMode.OFF),
-        ("untrained-memory", "untrained model (warm-up only) + memory", memory_only, MemoryMode.FROZEN),
+        ("untrained", untrained, first, MemoryMode.OFF),
+        ("untrained-memory", f"{untrained} + memory", memory_only, MemoryMode.FROZEN),
         ("trained", f"{model}, no memory", final, MemoryMode.OFF),
         ("release", f"release {final.name} ({model} + memory)", final, MemoryMode.FROZEN),
     ]
@@ -156,8 +165,10 @@ def _showcases(
     for outcome in outcomes.values():
         shown.setdefault(outcome.template_id, outcome)
     found = bench.store.recalls([one.trajectory_id for one in shown.values()])
-    recalls = {recall.trajectory_id: recall for recall in found}
-    advised = {key for key, recall in recalls.items() if recall.shown}
+    recalls: dict[str, Recall] = {}
+    for one in sorted(found, key=lambda one: (not one.shown, one.number)):  # the first that showed anything
+        recalls.setdefault(one.trajectory_id, one)
+    advised = {recall.trajectory_id for recall in found if recall.shown}
     solved = sorted((one for one in shown.values() if one.success), key=lambda one: (-one.steps, one.template_id))
     failed = [one for one in shown.values() if not one.success]
     lost = {key for key, outcome in random_policy.items() if not outcome.success}
@@ -178,7 +189,8 @@ def _showcases(
         trajectory = bench.store.trajectory(outcome.trajectory_id)
         assert trajectory is not None
         recall = recalls.get(outcome.trajectory_id)
-        known = tuple(items[key] for key in recall.shown) if recall else ()
+        told = dict.fromkeys(key for one in found if one.trajectory_id == trajectory.id for key in one.shown)
+        known = tuple(items[key] for key in told)
         showcases.append(Showcase(trajectory=trajectory, recall=recall, items=known, why=why))
     return tuple(showcases)
 

@@ -13,16 +13,18 @@ from typing import Generic, Self, TypeVar
 
 from wisen.agent.graph import Recaller
 from wisen.agent.judge import choose_judge
+from wisen.agent.moments import Moments
 from wisen.agent.prompts import harness_version
 from wisen.agent.rollouts import LocalRollouts
 from wisen.core.errors import SettingsError
 from wisen.core.ids import content_id
-from wisen.core.protocols import Distiller, Judgement, Model, Suite
+from wisen.core.protocols import Distiller, Judgement, Model, Ranker, Suite
 from wisen.core.records import (
     Advanced,
     EpisodeEnd,
     EpisodeRequest,
     MemoryMode,
+    Note,
     Outcome,
     Phase,
     PhaseEnded,
@@ -33,18 +35,25 @@ from wisen.core.records import (
 )
 from wisen.core.workspace import Workspace
 from wisen.environments import registry
+from wisen.evolution import spending
+from wisen.evolution.crediting import standings_of
 from wisen.evolution.settings import BenchSettings, EvolveSettings, is_remote
-from wisen.memory.bank import Bank
+from wisen.memory.bank import Bank, Snapshot
 from wisen.memory.clusters import clusters_of
 from wisen.memory.distillers import make_distiller
+from wisen.memory.guard.review import Review
 from wisen.memory.index import ChromaIndex
-from wisen.memory.recall import SnapshotRecaller
+from wisen.memory.outbox import Outbox
+from wisen.memory.rankers import WORTHLESS, Parts, make_ranker
+from wisen.memory.recall import LeakageGuard, SnapshotRecaller, same_task, same_template
+from wisen.memory.standing import check_value
 from wisen.models.embedder import MiniLM
 from wisen.models.uniform import UniformModel
 
 T = TypeVar("T")
 S = TypeVar("S", bound=BenchSettings)
 RANDOM_POLICY = UniformModel.name
+HEADS = "heads"  # of a workspace: what parametric retrieval has learned
 
 
 class Stopped(Exception):
@@ -64,7 +73,7 @@ class Workbench(Generic[S]):
             mode="json", exclude={"cycles": True, "workers": True, "remote": {"api_base", "timeout", "retries"}}
         )
         self.run_id = content_id(kind, self.identity)
-        self.harness = harness_version(**settings.episode.model_dump())
+        self.harness = harness_version(**settings.episode.limits)
         self.stopping = threading.Event()
         self._stack = AsyncExitStack()
         self._models: dict[str, Model] = {}
@@ -77,9 +86,13 @@ class Workbench(Generic[S]):
             self.store = self._stack.enter_context(self.workspace.open_store())
             self.suite: Suite = registry.create(self.settings.suite, **self.settings.suite_options)
             self._stack.push_async_callback(self.suite.stop)
-            self.bank = Bank(self.store)
+            self.bank = Bank(self.store, hold=self.settings.guard.hold)
             self.embedder = MiniLM()
+            self.review = Review(self.embedder, self.settings.guard) if self.settings.guard.consensus else None
             self.index = ChromaIndex.of(self.workspace, self.embedder)
+            self.outbox = Outbox(self.store, self.index)
+            self._ranker(None)  # one that is not there is refused here
+            check_value(self.settings.recall.value)
             self.distiller = self._distiller()
         except BaseException:
             await self._stack.aclose()
@@ -90,6 +103,8 @@ class Workbench(Generic[S]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for model in self._models.values():
+            if line := spending.told(model):
+                self.emit(Note(text=line))
             await model.close()
         await self._stack.aclose()
 
@@ -136,6 +151,7 @@ class Workbench(Generic[S]):
         phase: Phase,
         memory: MemoryMode,
         *,
+        attempt: int = 0,
         arm: str = "",
         temperature: float = 0.0,
         explore: float = 0.0,
@@ -144,12 +160,14 @@ class Workbench(Generic[S]):
     ) -> EpisodeRequest:
         """An episode to play. Its id derives from all that determines it, so that what was played is never repeated."""
         what = (release.id, task.id, task.version, phase, memory, temperature, explore)
+        again = (attempt,) if attempt else ()  # the first attempt has the id that an only one has
         return EpisodeRequest(
-            trajectory_id=content_id("traj", self.run_id, *what),
+            trajectory_id=content_id("traj", self.run_id, *what, *again),
             run_id=self.run_id,
             task=task,
             phase=phase,
             release=release,
+            attempt=attempt,
             arm=arm,
             memory=memory,
             temperature=temperature,
@@ -187,11 +205,16 @@ class Workbench(Generic[S]):
         outcomes = self.store.outcomes(ids)
         return {key: outcomes[key] for key in ids}
 
-    async def _rollouts(self, release: Release, memory: MemoryMode, *, proven: bool) -> LocalRollouts:
+    async def running_suite(self) -> Suite:
+        """The suite, started once."""
         async with self._opening:  # an application may play several at once
             if not self._started:
                 await self.suite.start()
                 self._started = True
+        return self.suite
+
+    async def _rollouts(self, release: Release, memory: MemoryMode, *, proven: bool) -> LocalRollouts:
+        await self.running_suite()
         if is_remote(release.model):
             from wisen.models.remote import load_litellm
 
@@ -199,21 +222,46 @@ class Workbench(Generic[S]):
         recaller: Recaller | None = None
         if memory is not MemoryMode.OFF:
             snapshot = self.bank.snapshot(release.bank_version)
-            await self.index.ensure(snapshot.items.values())
+            await self.outbox.deliver()
+            await self.index.ensure(snapshot.items.values())  # under the titles that they have in this version
             await self.embedder.embed(["ready"])  # loads it here: within an episode that would count against its time
-            near = self.settings.recall.near_duplicates
-            clusters = None if near is None else await clusters_of(snapshot, self.embedder, near)
-            recaller = SnapshotRecaller(snapshot, self.index, self.settings.recall, clusters)
+            recaller = await self._recaller(snapshot, memory)
         return LocalRollouts(
             self.suite,
             self.model(release.model),
             self._judge(),
             workers=self.settings.workers,
             recaller=recaller,
+            moments=Moments.of(self.settings.recall),
             distiller=self.distiller,
             artifacts=self.workspace.artifacts,
             proven=proven,
         )
+
+    async def _recaller(self, snapshot: Snapshot, memory: MemoryMode) -> Recaller:
+        """Recall over a bank version, as the settings have it; in evaluation with the leakage guard that they name."""
+        settings = self.settings.recall
+        near = settings.near_duplicates
+        recaller = SnapshotRecaller(
+            snapshot,
+            self.index,
+            settings,
+            None if near is None else await clusters_of(snapshot, self.embedder, near),
+            ranker=self._ranker(snapshot.version),
+            leaks=self._leaks() if memory is MemoryMode.FROZEN else same_task,
+            standings=None if settings.ranker in WORTHLESS else standings_of(self.store, snapshot, settings.value),
+            sift=None if self.review is None else self.review.held_back,
+        )
+        if settings.by_words:
+            await asyncio.to_thread(recaller.shelf.lexical.load)  # as the embedder above
+        return recaller
+
+    def _ranker(self, bank_version: int | None) -> Ranker:
+        parts = Parts(embedder=self.embedder, folder=self.workspace.root / HEADS, bank_version=bank_version)
+        return make_ranker(self.settings.recall.ranker, self.settings.recall.ranker_options, parts)
+
+    def _leaks(self) -> LeakageGuard:
+        return same_template(self.store.templates().get) if self.settings.recall.leakage == "template" else same_task
 
     def _judge(self) -> Judgement:
         if not self.settings.judge:
@@ -250,5 +298,9 @@ class Bench(Workbench[EvolveSettings]):
     """The workbench of `wisen evolve`."""
 
     def _distiller(self) -> Distiller:
-        writer = self.settings.writer or self.settings.model
-        return make_distiller(self.settings.distiller, self.model(writer) if writer else None)
+        return make_distiller(self.settings.distiller, self.writer())
+
+    def writer(self) -> Model | None:
+        """What memory items are written with; None where there is no language model."""
+        name = self.settings.writer or self.settings.model
+        return self.model(name) if name else None

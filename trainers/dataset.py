@@ -18,7 +18,7 @@ class Row:
     all); the model's distribution is renormalised over them.
 
     Provenance: the trajectory and step that it comes from, the template of the task, the request that was sent and the
-    index of the option that answered it.
+    index of the option that answered it (0 where the answer was written).
     """
 
     ids: tuple[int, ...]
@@ -53,15 +53,17 @@ def successes(trajectory: Trajectory) -> bool:
 
 
 def step_rows(trajectories: Sequence[Trajectory], keep: Filter = successes) -> list[Row]:
-    """One row per decision of the kept trajectories. Steps without sampled tokens (a remote model's) give none."""
+    """One row per decision of the kept trajectories: chosen, or written by a model that keeps its tokens. Steps without
+    sampled tokens (most remote models') give none."""
     rows = []
     for trajectory in trajectories:
         if not keep(trajectory):
             continue
         for step in trajectory.steps:
+            replaced = {call.parent_id for call in step.calls}
             for call in step.calls:
                 tokens, choice = call.reply.tokens, call.reply.choice
-                if tokens is None or choice is None:
+                if tokens is None or (choice is not None and call.id in replaced):  # a draft is not what was done
                     continue
                 ids, trained, allowed = continuation(tokens.prompt_ids, tokens.sampled_ids, tokens.allowed)
                 rows.append(
@@ -73,7 +75,7 @@ def step_rows(trajectories: Sequence[Trajectory], keep: Filter = successes) -> l
                         trajectory_id=trajectory.id,
                         step=step.index,
                         request=call.request,
-                        choice=choice.index,
+                        choice=0 if choice is None else choice.index,
                     )
                 )
     return rows

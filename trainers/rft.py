@@ -2,7 +2,7 @@
 arXiv 2308.01825; STaR, Zelikman et al. 2022, arXiv 2203.14465)."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from wisen.core.errors import WisenError
@@ -16,20 +16,22 @@ from wisen.trainers.loop import LoopSettings, Progress, train
 from wisen.trainers.renaming import labels_of, renamed
 from wisen.trainers.warmup import made_up_row
 
+Replay = Callable[[Codec, random.Random], Row]  # a row of what the weights learned before
+
 
 class RFTSettings(Record):
     """tokens: about how many are trained on, in whole epochs: at least one, at most `most_epochs`. cap: rows of one
     template at most. rename: share of labels renamed in the extra row that each row brings to each epoch (0: no extra
-    rows). replay: made-up pages of the warm-up per row and epoch, against forgetting it."""
+    rows). replay: rows of what the backbone learned at first (sprout's lessons, or the pages of the warm-up) per row
+    and epoch, against forgetting it."""
 
-    tokens: int = 400_000
+    tokens: int = 120_000
     most_epochs: int = 10
     cap: int = 160
     rename: float = 0.5
     replay: float = 1.0
-    replay_questions: int = 3
     threads: int = 2
-    loop: LoopSettings = LoopSettings(batch_tokens=1536)
+    loop: LoopSettings = LoopSettings(learning_rate=1e-3, batch_tokens=1536)
 
 
 class RFT:
@@ -37,9 +39,12 @@ class RFT:
 
     name = "rft"
 
-    def __init__(self, settings: RFTSettings, on_progress: Progress | None = None) -> None:
+    def __init__(
+        self, settings: RFTSettings, on_progress: Progress | None = None, *, replay: Replay = made_up_row
+    ) -> None:
         self._settings = settings
         self._on_progress = on_progress
+        self._replay = replay
 
     def train(self, trajectories: Sequence[Trajectory], *, parent: Path, out: Path, seed: int) -> Checkpoint:
         """A new checkpoint at `out` from the weights in `parent`. Raises `WisenError` when nothing succeeded."""
@@ -80,7 +85,7 @@ class RFT:
         return balanced(deduplicated(step_rows(trajectories)), self._settings.cap, seed=seed)
 
     def epochs(self, rows: Sequence[Row], codec: Codec, *, seed: int) -> list[list[Row]]:
-        """Each epoch holds every row as it was sampled, beside it a renamed one, and fresh made-up pages."""
+        """Each epoch holds every row as it was sampled, beside it a renamed one, and fresh rows of the replay."""
         pool = tuple(sorted({label for row in rows if row.request for label in labels_of(row.request)}))
         epochs: list[list[Row]] = []
         trained = 0
@@ -94,7 +99,6 @@ class RFT:
         if self._settings.rename > 0:
             extra = (renamed(row, codec, pool, share=self._settings.rename, seed=seed) for row in rows)
             epoch += [row for row in extra if row is not None]
-        for page in range(round(self._settings.replay * len(rows))):
-            draw = random.Random(derived_seed(seed, "replay", page))
-            epoch.append(made_up_row(codec, draw, self._settings.replay_questions))
+        for number in range(round(self._settings.replay * len(rows))):
+            epoch.append(self._replay(codec, random.Random(derived_seed(seed, "replay", number))))
         return epoch

@@ -74,7 +74,7 @@ def made_up_stages(codec: Codec, settings: WarmupSettings, *, seed: int) -> list
 
 
 def made_up_row(
-    codec: Codec, draw: random.Random, questions: int, elements: int = MOST_ELEMENTS, texts: int = 2
+    codec: Codec, draw: random.Random, questions: int = 3, elements: int = MOST_ELEMENTS, texts: int = 2
 ) -> Row:
     """A page with several goals, each followed by the act that answers it; every token of the answers carries loss."""
     names, page, options = made_up_page(draw, elements, texts)

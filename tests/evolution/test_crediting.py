@@ -29,6 +29,7 @@ suite_options = {templates = ["stop"]}
 workers = 4
 threads = 1
 trainer = "none"
+backbone = "tiny"
 tiny = {vocab_size = 300, hidden_size = 32, layers = 1, heads = 2, feed_forward = 64, context = 1024}
 warmup = {pages = 8, threads = 1}
 collect = {first = 12, per_template = 90, weak_extra = 0}

@@ -14,7 +14,11 @@ from typing import Any
 import pytest
 
 from benchmarks import kills
+from tests.evolution.test_memory_only import MODEL, Curating
 from tests.support.evolving import Host, Result, Trace, differing, read_trace, result
+from tests.support.fake_openai import KEY
+from wisen.core.records import LedgerEvent
+from wisen.core.store import Store
 from wisen.core.workspace import Workspace
 
 pytestmark = pytest.mark.timeout(300)
@@ -103,6 +107,31 @@ def test_a_run_that_is_killed_at_any_moment_comes_to_the_same(
     tally = kills.Tally()
     kills.disturb(host, tmp_path / "run", kills.spans(stretches), undisturbed[1], tally, random.Random(), kills=3)
     assert tally.amiss == []
+
+
+@pytest.mark.timeout(900)  # it starts four processes that import litellm
+def test_a_curation_that_is_killed_goes_on_where_it_stood(host: Host, tmp_path: Path) -> None:
+    """SIGKILL just before and just after the ledger takes what came of a batch: none is lost, and none read twice."""
+
+    def evolve(name: str, **how: Any) -> int:
+        small = ("collect.first=2", "gate.per_template=1", "report.per_template=1")
+        args = ("--model", MODEL, "--api-base", server.url, "--distiller", "ace")
+        args += tuple(part for one in small for part in ("--set", one))
+        return host.evolve(tmp_path / name, *args, cycles=1, env={"OPENAI_API_KEY": KEY}, **how)
+
+    def ledger(name: str) -> tuple[LedgerEvent, ...]:
+        with Store.open(Workspace(tmp_path / name).store_url) as store:
+            return store.events()
+
+    with Curating() as server:
+        assert evolve("whole") == 0, host.said()
+        whole = server.asked
+        for when in ("before", "after"):
+            kill = {"when": when, "write": "the ledger", "nth": 2}
+            assert evolve("killed", kill=kill) == -signal.SIGKILL, host.said()
+        assert evolve("killed") == 0, host.said()
+        assert server.asked - whole == whole + 2  # the two calls of the batch that was not kept
+    assert len(ledger("whole")) > 8 and ledger("killed") == ledger("whole")
 
 
 def _forget_an_episode(store: sqlite3.Connection, root: Path) -> None:

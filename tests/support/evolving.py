@@ -22,6 +22,7 @@ seed = 2
 suite = "levers"
 workers = 4
 threads = 1
+backbone = "tiny"
 tiny = {vocab_size = 300, hidden_size = 32, layers = 1, heads = 2, feed_forward = 64, context = 1024}
 warmup = {pages = 24, threads = 1}
 collect = {first = 6, per_template = 4, weak_extra = 2}
@@ -179,13 +180,12 @@ def indexed(root: Path) -> dict[str, list[float]]:
         index = ChromaIndex.of(workspace, MiniLM())
         try:
             ids = sorted(await index.ids())
-            if not ids:
-                return {}
-            found = index._open().get(ids=ids, include=["embeddings"])
-            vectors = found["embeddings"]
-            assert vectors is not None
-            pairs = zip(found["ids"], vectors, strict=True)
-            return {key: [round(float(x), 6) for x in vector] for key, vector in pairs}
+            pages = index._open().vectors(ids)
+            return {
+                key: [round(float(x), 6) for x in vector]
+                for keys, vectors in pages
+                for key, vector in zip(keys, vectors, strict=True)
+            }
         finally:
             await index.close()
 

@@ -14,12 +14,16 @@ KEY = "test-key"
 @dataclass(frozen=True)
 class Answer:
     """One answer: a status with a body, after `delay` seconds. `keep` is how many bytes of the body are sent before the
-    connection is cut, while the header still promises all of them (None: the whole body)."""
+    connection is cut, while the header still promises all of them (None: the whole body; -1: not even a header).
+    `chunked`: the body comes in chunks of 16 bytes, `pause` seconds before each, its length unsaid; with `keep` the
+    last one never comes."""
 
     body: str
     status: int = 200
     delay: float = 0.0
     keep: int | None = None
+    chunked: bool = False
+    pause: float = 0.0
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -54,10 +58,12 @@ def error(status: int, message: str, *, code: str | None = None, kind: str = "in
 
 
 class FakeOpenAI:
-    """Serves the given answers in order; the last one is repeated. `requests` holds the bodies received."""
+    """Serves the given answers in order; the last one is repeated. `requests` holds the bodies received. path: where it
+    is asked, for providers with APIs of their own."""
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: Answer, path: str = "/v1/chat/completions") -> None:
         self.requests: list[dict[str, Any]] = []
+        self._path = path
         self._answers = list(answers)
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -82,7 +88,7 @@ class FakeOpenAI:
     def _next(self, body: dict[str, Any], key: str) -> Answer:
         with self._lock:
             self.requests.append(body)
-            if key != f"Bearer {KEY}":
+            if key.removeprefix("Bearer ") != KEY:
                 return error(401, f"Incorrect API key provided: {key[-4:]}.", code="invalid_api_key")
             return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
 
@@ -94,28 +100,45 @@ class FakeOpenAI:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if self.path != "/v1/chat/completions":
+                if self.path != outer._path:
                     answer = error(404, f"no such path: {self.path}")
                 else:
-                    answer = outer._next(body, self.headers.get("Authorization", ""))
+                    key = self.headers.get("Authorization") or self.headers.get("x-api-key", "")
+                    answer = outer._next(body, key)
                 time.sleep(answer.delay)
-                self._send(answer)
+                if answer.keep == -1:
+                    self.close_connection = True
+                else:
+                    self._send(answer)
 
             def _send(self, answer: Answer) -> None:
                 data = answer.body.encode()
                 try:
                     self.send_response(answer.status)
                     self.send_header("Content-Type", "application/json")
-                    self.send_header("Content-Length", str(len(data)))
+                    if answer.chunked:
+                        self.send_header("Transfer-Encoding", "chunked")
+                    else:
+                        self.send_header("Content-Length", str(len(data)))
                     for name, value in answer.headers.items():
                         self.send_header(name, value)
                     self.end_headers()
-                    self.wfile.write(data[: answer.keep])
-                    self.wfile.flush()
+                    for piece in self._pieces(data[: answer.keep], answer):
+                        time.sleep(answer.pause)
+                        self.wfile.write(piece)
+                        self.wfile.flush()
                 except OSError:
                     self.close_connection = True  # the client gave up waiting
                 if answer.keep is not None:
                     self.close_connection = True
+
+            def _pieces(self, data: bytes, answer: Answer) -> list[bytes]:
+                if not answer.chunked:
+                    return [data]
+                parts = [data[at : at + 16] for at in range(0, len(data), 16)]
+                if answer.keep is None:
+                    parts.append(b"")
+                return [b"%x\r\n%b\r\n" % (len(part), part) for part in parts]
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass

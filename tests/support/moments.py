@@ -41,8 +41,8 @@ class Watch:
         self._begin(FIRST)
         self._wrap(evolve, "first_release", after=self._end)
         self._wrap(evolve, "run_cycle", before=self._next_cycle)
-        for phase in ("collect", "distil", "train", "gate"):
-            self._wrap(cycle, f"_{phase}", *self._stretch(phase))
+        for phase, name in (("collect", "_collect"), ("distil", "_distil"), ("train", "_train"), ("gate", "gated")):
+            self._wrap(cycle, name, *self._stretch(phase))
         # Outside `distil` it has nothing to add.
         self._wrap(ChromaIndex, "ensure", *self._stretch("index", within="distil"))
         self._wrap(Store, "add_gate", *self._stretch("promote"))

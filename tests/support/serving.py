@@ -12,7 +12,7 @@ TOKEN = "test-token"
 
 
 @contextmanager
-def served(models: Mapping[str, LocalModel], token: str = TOKEN) -> Iterator[str]:
+def served(models: Mapping[str, LocalModel], token: str = TOKEN, *, runtime_adapters: bool = False) -> Iterator[str]:
     """Serves while the block runs; gives the address that a client takes. The models are closed at the end."""
     listener = bound("127.0.0.1", 0)
     base = address(listener)
@@ -20,7 +20,9 @@ def served(models: Mapping[str, LocalModel], token: str = TOKEN) -> Iterator[str
     stop: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
 
     async def main() -> None:
-        task = asyncio.create_task(serve(models, listener, token, on_ready=ready.set))
+        task = asyncio.create_task(
+            serve(models, listener, token, runtime_adapters=runtime_adapters, on_ready=ready.set)
+        )
         stop.append((asyncio.get_running_loop(), task))
         await asyncio.wait([task])
 

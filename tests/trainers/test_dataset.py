@@ -50,6 +50,15 @@ def test_tokens_are_taken_as_they_were_sampled_and_never_made_anew(codec: Codec)
     assert step_rows([changed])[0].ids == (7, 7, 7, *odd.sampled_ids)
 
 
+def test_a_draft_that_was_replaced_is_no_decision(codec: Codec) -> None:
+    trajectory = played(codec, MOVES)
+    first, second = trajectory.steps
+    draft = second.calls[0].model_copy(update={"id": "draft"})
+    final = first.calls[0].model_copy(update={"parent_id": "draft"})
+    changed = trajectory.model_copy(update={"steps": (first.model_copy(update={"calls": (draft, final)}),)})
+    assert [row.ids for row in step_rows([changed])] == [step_rows([trajectory])[0].ids]
+
+
 def test_only_successes_are_kept_unless_another_filter_says_otherwise(codec: Codec) -> None:
     attempts = [played(codec, MOVES[:1], success=success, number=n) for n, success in enumerate((True, False, None))]
     assert [row.trajectory_id for row in step_rows(attempts)] == [attempts[0].id]
