@@ -84,7 +84,7 @@ def _in_turn(change: Callable[Concatenate["Bank", P], R]) -> Callable[Concatenat
     """A change rests on the version that it read: no other process comes between."""
 
     @wraps(change)
-    def changed(bank: "Bank", *args: P.args, **named: P.kwargs) -> R:
+    def changed(bank: "Bank", /, *args: P.args, **named: P.kwargs) -> R:
         with bank._ledger.turn():
             return change(bank, *args, **named)
 

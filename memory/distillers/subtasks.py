@@ -87,8 +87,8 @@ class Subtasks:
     async def distil(self, attempts: Sequence[Attempt]) -> tuple[MemoryItem, ...]:
         """Raises `SettingsError` for attempts at several tasks, for one that may not teach (of the gate or report
         phase), and for a verdict on another trajectory. The order of the attempts does not matter. A success with a
-        value that can be neither named nor left in teaches nothing."""
-        successes = [one for one in telling(attempts) if one[1].success and _values(one[0]) is not None]
+        value that can be neither named nor left in teaches nothing, nor does one too long to be shown whole."""
+        successes = [one for one in telling(attempts) if one[1].success and _fit(one[0])]
         if not successes:
             return ()
         best = different(successes)[0]
@@ -139,6 +139,10 @@ def _values(trajectory: Trajectory) -> Abstraction | None:
     actions = [step.action for step in _useful(trajectory)]
     values = abstraction(trajectory.instruction, actions)
     return None if not actions or any(values.leftovers(action) for action in actions) else values
+
+
+def _fit(trajectory: Trajectory) -> bool:
+    return len(trajectory.steps) <= STEPS_SHOWN and _values(trajectory) is not None
 
 
 def _useful(trajectory: Trajectory) -> list[Step]:

@@ -31,6 +31,9 @@ from wisen.memory.guard.verdict import Doubt
 from wisen.memory.transcript import fenced
 
 Pool = tuple[ItemKind, str, str]  # kind, suite, environment: what is comparable at all
+# Least cosines of a lesson's situation: with that of an item that may repeat what it warns of, and with a query before
+# which it is to be read.
+SAME, TO_READ = 0.75, 0.6
 _PLACEHOLDER = re.compile(r"<\d+>")
 _ASK = """You are an agent. The note below is all that you remember of situations like this one. Say what you would do
 if you followed it: one step a line, no numbers, no explanations. Write actions in the form that the note has.
@@ -84,7 +87,7 @@ class Review:
         vectors = await self._situations([query, *(one.when_to_use for one in lessons)])
         cosines = vectors[1:] @ vectors[0]
         order = sorted(range(len(lessons)), key=lambda place: (-cosines[place], place))
-        return tuple(lessons[place] for place in order if cosines[place] >= LESSON_NEAR)[:most]
+        return tuple(lessons[place] for place in order if cosines[place] >= TO_READ)[:most]
 
     async def _looked_over(self, snapshot: Snapshot) -> tuple[NDArray[np.float64] | None, frozenset[str]]:
         """What the situations of a bank version share, and its sure items. Embeds each situation once."""
@@ -144,7 +147,7 @@ class Review:
         found: dict[str, Doubt] = {}
         taught = await self._situations([one.when_to_use for one in lessons])
         for item, vector in zip(fresh, situations, strict=True):
-            near = [one for one, other in zip(lessons, taught, strict=True) if float(other @ vector) >= LESSON_NEAR]
+            near = [one for one, other in zip(lessons, taught, strict=True) if float(other @ vector) >= SAME]
             known = None if item.trust is Trust.PERSON else repeated(readings[item.id], near)
             if known is not None:
                 found[item.id] = doubt_of(known)
@@ -171,9 +174,6 @@ class Review:
     async def _situations(self, texts: Iterable[str]) -> NDArray[np.float64]:
         """[n, d]; the placeholders of variables are no words of a situation."""
         return (await self._embedder.embed([_PLACEHOLDER.sub("", text) for text in texts])).astype(np.float64)
-
-
-LESSON_NEAR = 0.75  # least cosine of a situation and that of a lesson
 
 
 def induction(item: MemoryItem) -> ModelRequest:

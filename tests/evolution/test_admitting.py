@@ -13,15 +13,13 @@ from wisen.agent.experience import Experience
 from wisen.core.errors import EnvironmentFault, SettingsError
 from wisen.core.records import (
     Action,
+    Episode,
     EpisodeEnd,
-    ItemKind,
     ItemStatus,
     MemoryItem,
-    ModelRequest,
     Phase,
     PhaseEnded,
     ProgressEvent,
-    Purpose,
     Split,
     Step,
     StepResult,
@@ -31,17 +29,16 @@ from wisen.core.records import (
     VerdictSource,
 )
 from wisen.core.settings import load
-from wisen.core.store import Store
 from wisen.core.workspace import Workspace
 from wisen.environments import registry
-from wisen.evolution.admitting import admit, trial
-from wisen.evolution.evolve import evolve
+from wisen.evolution.admitting import admit, trial, unproven
+from wisen.evolution.cycle import _distil
 from wisen.evolution.settings import EvolveSettings
-from wisen.evolution.workbench import Workbench
-from wisen.memory.bank import Bank
+from wisen.evolution.workbench import Bench, Workbench
 from wisen.memory.distillers import make_distiller
 from wisen.memory.distillers.skills import Skills
 from wisen.memory.items import identified
+from wisen.memory.outbox import Outbox
 from wisen.models.scripted import ScriptedModel
 
 
@@ -175,73 +172,42 @@ async def test_an_application_has_nowhere_to_try_a_skill(tmp_path: Path) -> None
         Experience(tmp_path, name="desk", distiller=make_distiller("skills", ScriptedModel([])))
 
 
-class Writer(ScriptedModel):
-    """Plays what the task names, else the first lever, and writes skills: good ones of pairs, and of "stop" one that
-    works on its own page only by chance."""
-
-    def __init__(self) -> None:
-        super().__init__(self._answer)
-
-    def _answer(self, request: ModelRequest) -> str:
-        text = request.messages[1].text
-        if request.purpose is Purpose.DISTIL:
-            instruction = text.partition("TASK\n")[2].partition("\n")[0]
-            return written(instruction, re.findall(r"Action: (.*)", text))
-        task = text.rpartition("Task: ")[2].partition("\n")[0]
-        listed = text.rpartition("Possible actions:\n")[2].splitlines()
-        way = [f'press lever "{name}"' for name in named(task)]
-        return way[min(text.count(". press"), len(way) - 1)] if way else listed[0]
-
-
-async def test_evolve_lets_in_what_passed_and_quarantines_the_rest(
+async def test_a_cycle_lets_in_what_passed_and_quarantines_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[str] = []
 
-    class Suspicious(Levers):
-        """Pairs cannot be pressed once the first pages were collected: whatever was learned of them does not pass."""
+    class Watched(LeverSuite):
+        async def create(self) -> Levers:
+            tried.append("trial")
+            return Levers()
 
-        async def reset(self, task: Task, **options: Any) -> Any:
-            tried.append(task.id)
-            return await super().reset(task, **options)
+    async def undelivered(outbox: Outbox) -> None:
+        """The index is not at issue, and its embedder is slow to load."""
 
-        async def step(self, action: Action) -> StepResult:
-            result = await super().step(action)
-            pairs = len(self._goal) == 2 and tried.count(tried[-1]) > 1
-            return result.model_copy(update={"success": False}) if pairs and result.terminated else result
-
-    monkeypatch.setattr(registry, "create", lambda name, **options: _suite(Suspicious))
-    writer = Writer()
-    monkeypatch.setattr(Workbench, "_open", lambda bench, name: writer)
-    values = {
-        "model": "openai/writer",
-        "suite": "levers",
-        "distiller": "skills",
-        "cycles": 1,
-        "workers": 1,
-        "collect": {"first": 4},
-        "gate": {"per_template": 2, "resamples": 100},
-        "report": {"per_template": 1},
-    }
+    monkeypatch.setattr(registry, "create", lambda name, **options: Watched())
+    monkeypatch.setattr(Outbox, "deliver", undelivered)
+    monkeypatch.setattr(Workbench, "_open", lambda bench, name: ScriptedModel([]))
+    good, ones = await made("one")
+    pair, twos = await made("two")
+    bad = changed(pair, '2. press lever "{lever_1}"', '2. press lever "{lever_0}"')
     events: list[ProgressEvent] = []
-    workspace = Workspace(tmp_path)
-    await evolve(load(EvolveSettings, overrides=values), workspace, on_event=events.append)
-    with Store.open(workspace.store_url) as store:
-        bank, ledger = Bank(store).snapshot(), store.events()
-        collected = {one.task.id for one in store.trajectories() if one.phase is Phase.COLLECT}
-    skills = {key: item for key, item in bank.items.items() if item.kind is ItemKind.SKILL}
-    ones = [key for key, item in skills.items() if "lever_0" in item.content and "lever_1" not in item.content]
-    twos = [key for key, item in skills.items() if "lever_1" in item.content]
-    assert ones and twos
-    assert {bank.statuses[key] for key in ones} == {ItemStatus.PROBATION}
-    assert {bank.statuses[key] for key in twos} == {ItemStatus.QUARANTINED}
-    (why,) = [event for event in ledger if event.item_id == twos[0] and event.status is ItemStatus.QUARANTINED]
-    assert "it did not pass in its environment" in why.reason and why.figures["task"] in collected
-    (told,) = [event for event in events if isinstance(event, PhaseEnded) and event.phase == "admit-1"]
-    assert re.fullmatch(r"\d of \d admitted", told.summary)
-
-
-def _suite(kind: type[Levers]) -> LeverSuite:
-    suite = LeverSuite()
-    suite.create = _makes(kind)  # type: ignore[method-assign]
-    return suite
+    settings = load(EvolveSettings, overrides={"model": "openai/writer", "suite": "levers", "distiller": "skills"})
+    async with Bench("evolve", settings, Workspace(tmp_path), events.append) as bench:
+        bench.store.start_run(bench.run_id, bench.identity)
+        for played, proposals in ((ones[0], (good,)), (ones[1], (good,)), (twos[0], (bad,)), (twos[1], ())):
+            mine = played.model_copy(update={"run_id": bench.run_id})
+            verdict = Verdict(trajectory_id=mine.id, source=VerdictSource.ENVIRONMENT, success=True, score=1.0)
+            bench.store.add_episode(Episode(trajectory=mine, verdicts=(verdict,), proposals=proposals))
+        collected = bench.store.outcomes([one.id for one in (*ones[:2], *twos[:2])])
+        version = await _distil(bench, 1, collected)
+        assert await _distil(bench, 1, collected) == version
+        bank, ledger = bench.bank.snapshot(), bench.store.events()
+        again = await unproven(bench, 2, [good, bad], list(collected))
+    assert bank.statuses == {good.id: ItemStatus.PROBATION, bad.id: ItemStatus.QUARANTINED}
+    assert again == {} and tried == ["trial"] * 2  # once each; what the bank knows is not tried again
+    (why,) = [event for event in ledger if event.item_id == bad.id and event.status is ItemStatus.QUARANTINED]
+    assert "it did not pass in its environment: the environment ended it at step 2" in why.reason
+    assert why.figures == {"task": twos[1].task.id}
+    (told,) = [event for event in events if isinstance(event, PhaseEnded)]
+    assert (told.phase, told.summary) == ("admit-1", "1 of 2 admitted")

@@ -8,7 +8,7 @@ import pytest
 from tests.memory.build import judged, trajectory
 from wisen.core.records import ItemKind
 from wisen.memory.distillers.concepts import Concepts
-from wisen.memory.distillers.subtasks import Subtasks
+from wisen.memory.distillers.subtasks import STEPS_SHOWN, Subtasks
 from wisen.models.scripted import ScriptedModel
 
 TASK = 'Open "Log", enter "bela" as the name, then save.'
@@ -122,3 +122,5 @@ async def test_a_value_that_cannot_be_named_is_not_taken_apart() -> None:
     one = trajectory("Select New York.", ['click checkbox "New York"', 'click checkbox "York"'])
     assert await Subtasks(says("subtasks")).distil([judged(one, True)]) == ()
     assert await Subtasks(says("subtasks")).distil([judged(trajectory(TASK, WAY), False)]) == ()
+    long = trajectory(TASK, [f'click link "l{number}"' for number in range(STEPS_SHOWN + 1)])  # nobody saw its middle
+    assert await Subtasks(says("subtasks")).distil([judged(long, True)]) == ()

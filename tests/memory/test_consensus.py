@@ -1,7 +1,7 @@
 """Consensus on constructed cases, both ways. What is near what is given here; `test_review` embeds."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.memory.build import item
@@ -127,7 +127,7 @@ def test_what_was_set_aside_is_known_again_also_without_the_others() -> None:
 
 def test_what_nobody_corroborates_is_held_back_behind_what_somebody_does() -> None:
     near = {"sure": 0.5, "close": 0.7, "far ahead": 0.95, "behind": 0.1}
-    assert held_back(near, {"sure"}, SETTINGS) == {"close", "behind"}
+    assert held_back(near, {"sure"}, ConsensusSettings(lead=0.4)) == {"close", "behind"}
     assert held_back(near, set(), SETTINGS) == set()  # nothing better is there
     assert held_back({"new": 0.3}, {"sure elsewhere"}, SETTINGS) == set()
 
@@ -135,6 +135,7 @@ def test_what_nobody_corroborates_is_held_back_behind_what_somebody_does() -> No
 steps = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=6)
 
 
+@settings(deadline=None)
 @given(steps, steps)
 def test_agreement_is_a_share_and_mutual(one: list[str], other: list[str]) -> None:
     first, second = reading("1", *one), reading("2", *other)
@@ -146,6 +147,7 @@ def test_agreement_is_a_share_and_mutual(one: list[str], other: list[str]) -> No
     assert (found == 0) == (not set(one) & set(other))
 
 
+@settings(deadline=None)
 @given(st.lists(steps, max_size=7), steps)
 def test_who_is_corroborated_is_no_outlier_and_order_plays_no_part(among: list[list[str]], own: list[str]) -> None:
     group = [reading(f"other-{n}", *one) for n, one in enumerate(among)]
@@ -211,6 +213,7 @@ def test_what_a_model_would_do_is_read_the_same_way() -> None:
     assert [step.what for step in reading_of(asked, "find(x='1')\npay()").steps] == ["find", "pay"]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_can_be_read(text: str) -> None:
     found = reading_of(item(text, scope=Scope(actions=("click", "find"))))

@@ -75,6 +75,8 @@ def test_named_secrets_lose_the_value_only() -> None:
     assert redact("Authorization: Bearer abcdef123456.xyz") == "Authorization: Bearer [redacted]"
     assert redact("https://me:pass@host/x") == "https://[redacted]@host/x"
     assert redact(redact("api_key=abcd1234efgh")) == "api_key=[redacted]"
+    assert redact("login(password='{password}')") == "login(password='{password}')"  # a variable is no secret
+    assert redact("login(password='{password}123')") == "login(password='[redacted]')"
 
 
 def test_size_emptiness_and_evidence() -> None:

@@ -12,6 +12,7 @@ from wisen.memory.items import joined
 classes = st.sampled_from(list(Trust))
 
 
+@settings(deadline=None)
 @given(st.lists(classes, max_size=6))
 def test_the_least_of_several(found: list[Trust]) -> None:
     least = Trust.least(found)
@@ -20,6 +21,7 @@ def test_the_least_of_several(found: list[Trust]) -> None:
     assert all(order.index(least) <= order.index(one) for one in found)
 
 
+@settings(deadline=None)
 @given(classes, classes)
 def test_joining_lowers_and_never_raises(own: Trust, other: Trust) -> None:
     assert joined(item(trust=own), ["b"], [], other).trust is Trust.least([own, other])
