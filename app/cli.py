@@ -63,7 +63,10 @@ def evolve(
         typer.Option(help="`rft`, or `none` to let only the memory evolve. [default: rft; none for a remote model]"),
     ] = None,
     distiller: Annotated[
-        str | None, typer.Option(help="`extractive`, or `reasoningbank`, which asks the model. [default: extractive]")
+        str | None,
+        typer.Option(
+            help="What writes memory items, such as `reasoningbank`: see docs/memory.md. [default: extractive]"
+        ),
     ] = None,
     prepare: Annotated[bool, typer.Option("--prepare", help="Only make the first release, once, and stop.")] = False,
     dry_run: DryRunOption = False,
