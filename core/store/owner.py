@@ -15,7 +15,7 @@ from wisen.core.store.engine import shown
 _OURS = 0x7769736E  # "wisn": advisory locks are shared by all applications of a database
 _TURNS = _OURS + 1
 PATIENCE_SECONDS = 0.5  # the server may need a moment to notice that a killed owner is gone
-MEMBERS_PATIENCE = 20.0  # another member may be bringing the schema up to date
+MEMBERS_PATIENCE = 3.0  # another member may be bringing the schema up to date
 
 _TAKE = text("SELECT pg_try_advisory_lock(:ours, hashtext(current_schema()))")
 _SHARE = text("SELECT pg_try_advisory_lock_shared(:ours, hashtext(current_schema()))")

@@ -33,11 +33,10 @@ class Store(Runs, Episodes, Ledger, Releases):
         try:
             with explained(f"could not open the store {shown(url)}"):
                 if shared:
-                    owner = take_membership(
+                    member = take_membership(
                         engine, lambda one: migrate(engine, one, backups=backups, backup=backup, create=create)
                     )
-                    require_current(engine)
-                    return cls(engine, owner, shared=True)
+                    return cls(engine, member, shared=True)
                 owner = take_ownership(engine)
                 try:
                     migrate(engine, owner, backups=backups, backup=backup, create=create)
