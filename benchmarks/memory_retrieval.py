@@ -19,10 +19,10 @@ it never saw, and on unseen ones: other tasks, other wordings, other cases. Besi
 - shared, shown at random: what was shown gets the run's outcome, what was held out is not used: the draw alone.
 
 AUC: how often the useful case stands before the useless one of the same task. Success: of a simulated agent that is
-shown the first case. Intervals resample seeds. No claim is made of unseen cases by state: a head that has seen twenty
-tasks cannot know which kind a new one is of. Writes retrieval.md and retrieval.json to the output folder, and every
-seed as it is finished: a second start goes on from there. Exits with 1 where a criterion is missed. One core, some
-minutes.
+shown the first case. Intervals resample seeds. Unseen cases by state are shown without a claim: in trials before this
+benchmark twenty tasks were too few to tell the kind of a new one. Writes retrieval.md and retrieval.json to the output
+folder, and every seed as it is finished: a second start goes on from there. Exits with 1 where a criterion is missed.
+One core, some minutes.
 """
 
 import argparse
