@@ -32,7 +32,7 @@ async def refit_head(bench: Bench, number: int, version: int) -> None:
 
 def _told(card: HeadCard | None, outcomes: int) -> str:
     if card is None:
-        return f"{outcomes} outcomes, and {RefitSettings().every} are needed for the first; cosine ranks"
+        return f"nothing to fit in {outcomes} outcomes (the first comes after {RefitSettings().every}); cosine ranks"
     if card.proof is None:
         return f"fitted on {card.labels} labels, too few to try it on; cosine ranks"
     proof, who = card.proof, "it ranks from here on" if card.proven else "cosine goes on ranking"

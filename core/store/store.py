@@ -36,6 +36,11 @@ class Store(Runs, Episodes, Ledger, Releases):
                     member = take_membership(
                         engine, lambda one: migrate(engine, one, backups=backups, backup=backup, create=create)
                     )
+                    try:
+                        require_current(engine)  # the others may be of an older version
+                    except BaseException:
+                        member.close()
+                        raise
                     return cls(engine, member, shared=True)
                 owner = take_ownership(engine)
                 try:
