@@ -62,8 +62,8 @@ async def played(suite: HostilePages, *, workers: int = 1) -> dict[str, Trajecto
 async def test_each_fails_with_its_reason_and_the_next_works(tmp_path: Path, silent: int) -> None:
     expected: Sequence[tuple[str, EpisodeEnd, str]] = (
         ("hangs", FAILED, "did not answer within 4 s"),
-        ("hangs-at-once", FAILED, "did not start: Page.goto: Timeout"),
-        ("never-loads", FAILED, "did not start: Page.goto: Timeout"),
+        ("hangs-at-once", FAILED, "did not start: "),
+        ("never-loads", FAILED, "did not start: "),
         ("is-empty", FAILED, "core is not defined"),
         ("leaves", FAILED, "the page broke: "),
         ("wipes", FAILED, "did not answer within 4 s"),

@@ -99,7 +99,8 @@ def test_a_run_goes_on_where_it_stood(tmp_path: Path, tokenizer: Any) -> None:
     again.train(0.02, settle=0.5, report=10, lessons=4)
     assert again.progress.step > state["progress"]["step"]
     curve = [json.loads(line) for line in (tmp_path / "run" / "curve.jsonl").read_text().splitlines()]
-    assert [point["tokens"] for point in curve] == sorted(point["tokens"] for point in curve) and len(curve) == 2
+    # The first call's only point lies in its fall, which the second does not go on from.
+    assert [point["tokens"] for point in curve] == [again.progress.tokens]
     card = json.loads((tmp_path / "run" / "weights" / "card.json").read_text())["recipe"]
     assert card["tokens"] == again.progress.tokens and "held-out: judge" in card["skills"]
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "weights", dtype=torch.float32)

@@ -103,9 +103,18 @@ class Run:
             self.model.load_state_dict(state["model"])
             self.optimisers.load(state["optimisers"])
             self.progress = Progress(**state["progress"])
+            self._forget_later_points()
             log.info("going on from step %d, %.2f M tokens", self.progress.step, self.progress.tokens / 1e6)
         self.shelf = Shelf(settings.batch_tokens)
         self.skills: dict[str, Skill] = {}
+
+    def _forget_later_points(self) -> None:
+        """The curve of a fall that this run does not go on from is not its own."""
+        file = self.out / "curve.jsonl"
+        if file.exists():
+            points = file.read_text().splitlines(keepends=True)
+            kept = [point for point in points if json.loads(point)["tokens"] <= self.progress.tokens]
+            file.write_text("".join(kept))
 
     def batch(self) -> Batch:
         """The next one, from as many lessons as it takes."""
