@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 ALL_SCORED = 16_384  # so many at most are scored without a sketch: some 2 ms at 384 numbers each
 FEW = 2048  # so many at most are scored without it, whatever else is there
 WIDTHS = (64, 128)  # of a sketch, the first that finds everything
-CHOSEN = 2048  # by a sketch, at least
+CHOSEN = 1024  # by a sketch, at least
 PER_WANTED = 32  # and so many for each that is asked for
 SAMPLE = 4096  # vectors that a sketch is made from
 PROBES = 64
@@ -104,13 +104,19 @@ class Vectors:
         sketch = self._sketched() if len(places) > FEW else None
         most = max(CHOSEN, PER_WANTED * n)
         if sketch is not None and most < len(places):
-            rough = (sketch.rows[: len(self)] @ (vector @ sketch.directions))[places]
-            places = places[_best(rough, most)]
-        if len(places) <= max(FEW, len(self) // 8) or sketch is not None:
-            scores = self._rows[places] @ vector
-        else:  # copying so many would take longer than reading all in order
-            scores = (self._rows[: len(self)] @ vector)[places]
-        return places[_best(scores, n, ROUNDING)]
+            places = self._scored(sketch.rows, places, vector @ sketch.directions, most)
+        return self._scored(self._rows, places, vector, n, ROUNDING)
+
+    def _scored(
+        self, rows: Floats, places: NDArray[np.intp], vector: Floats, n: int, margin: float = 0.0
+    ) -> NDArray[np.intp]:
+        """Which of the places have the n highest scores, and those within the margin."""
+        if len(places) == len(self):
+            return _best(rows[: len(self)] @ vector, n, margin)
+        if len(places) <= max(FEW, len(self) // 5):
+            return places[_best(rows[places] @ vector, n, margin)]
+        # Copying so many would take longer than reading all in order.
+        return places[_best((rows[: len(self)] @ vector)[places], n, margin)]
 
     def _sketched(self) -> Sketch | None:
         """A sketch of what is there now; None where there is too little, or where it would not find everything."""

@@ -19,8 +19,8 @@ DEFAULT_FAMILIES = (
     "click-widget",
     "enter-password",
 )
-# What `wisen evolve` plays by itself. Chosen in trial runs, as pages that sprout does not play well as it ships and that
-# chance solves at times. On some of them training was seen to pay, on others not.
+# What `wisen evolve` plays by itself. Chosen in trial runs, as pages that sprout does not play well as it ships and
+# that chance solves at times. On some of them training was seen to pay, on others not.
 DEMO_FAMILIES = (
     "form-sequence-2",
     "find-greatest",
