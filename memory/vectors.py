@@ -114,7 +114,7 @@ class Vectors:
         if len(places) == len(self):
             return _best(rows[: len(self)] @ vector, n, margin)
         if len(places) <= max(FEW, len(self) // 5):
-            return places[_best(rows[places] @ vector, n, margin)]
+            return places[_best(rows.take(places, axis=0) @ vector, n, margin)]
         # Copying so many would take longer than reading all in order.
         return places[_best((rows[: len(self)] @ vector)[places], n, margin)]
 
