@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from wisen.core.records import Action, Observation, Split, StepResult, Task, ToolCall
 from wisen.environments import registry
-from wisen.environments.web.families import DEFAULT_FAMILIES, LEFT_OUT
+from wisen.environments.web.families import DEFAULT_FAMILIES, DEMO_FAMILIES, LEFT_OUT
 from wisen.environments.web.oracle import MiniWobOracle
 from wisen.environments.web.suite import MiniWobSuite
 
@@ -78,6 +78,11 @@ async def test_the_lists_cover_all_pages_once(suite: MiniWobSuite) -> None:
     assert not set(played) & set(LEFT_OUT) and all(LEFT_OUT.values())
     assert len(played) >= 90 and tuple(played[: len(DEFAULT_FAMILIES)]) == DEFAULT_FAMILIES
     assert len(set(MiniWobOracle.families) & set(played)) >= 70
+
+
+def test_the_demo_plays_pages_that_can_be_played_from_text() -> None:
+    pages = [task.params["page"] for task in MiniWobSuite("demo").tasks(Split.LEARN, 1)]
+    assert tuple(pages) == DEMO_FAMILIES and len(pages) >= 13 and not set(pages) & set(LEFT_OUT)
 
 
 async def test_default_families_look_as_they_did_when_the_figures_were_made(

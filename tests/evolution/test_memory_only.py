@@ -301,6 +301,13 @@ def test_what_a_remote_model_cannot_do_is_refused(changes: dict[str, Any], says:
         load(EvolveSettings, overrides={"model": MODEL, **changes})
 
 
+def test_who_names_no_suite_gets_the_demos_pages() -> None:
+    assert load(EvolveSettings).suite_options == {"families": "demo"}
+    assert load(EvolveSettings, overrides={"suite": "miniwob"}).suite_options == {}
+    given = {"families": ["click-button"]}
+    assert load(EvolveSettings, overrides={"suite_options": given}).suite_options == given
+
+
 def test_the_built_in_backbone_explores_and_is_trained_unless_told_otherwise() -> None:
     built_in = load(EvolveSettings)
     assert built_in.trains and (built_in.exploration(1), built_in.exploration(2)) == (0.15, 0.05)
