@@ -217,8 +217,8 @@ def line(row: dict[str, Any], embedding: float) -> str:
     recall = row["recall_p50_ms"] + row["embeds_per_recall"] * embedding
     return (
         f"| {row['system']} | {row['size']:,} | {row['add_p50_ms']:.1f} | {row['add_p95_ms']:.1f} | {add:.1f} "
-        f"| {row['fill_per_s']:,.0f} | {row['recall_p50_ms']:.1f} | {row['recall_p95_ms']:.1f} | {recall:.1f} | {row['first_recall_ms']:.1f} "
-        f"| {row['kb_per_item']:.1f} |"
+        f"| {row['fill_per_s']:,.0f} | {row['recall_p50_ms']:.1f} | {row['recall_p95_ms']:.1f} | {recall:.1f} "
+        f"| {row['first_recall_ms']:.1f} | {row['kb_per_item']:.1f} |"
     )
 
 
