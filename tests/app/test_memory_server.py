@@ -57,7 +57,9 @@ async def over_stdio(root: Path) -> AsyncIterator[Any]:
 
     command = [*WISEN, "memory", "serve", "--workspace", str(root)]
     wanted = StdioServerParameters(command=command[0], args=command[1:], env=dict(os.environ))
-    async with Client(stdio_client(wanted), cache=None) as client:
+    # The SDK's default for errlog is sys.stderr as it was when its module was first imported, which is a closed or
+    # fileless one when an earlier test imported it under capture.
+    async with Client(stdio_client(wanted, errlog=sys.__stderr__), cache=None) as client:
         yield client
 
 

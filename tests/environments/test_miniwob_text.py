@@ -80,7 +80,7 @@ async def test_the_lists_cover_all_pages_once(suite: MiniWobSuite) -> None:
     assert len(set(MiniWobOracle.families) & set(played)) >= 70
 
 
-def test_the_demo_plays_pages_that_can_be_played_from_text() -> None:
+async def test_the_demo_plays_pages_that_can_be_played_from_text() -> None:
     pages = [task.params["page"] for task in MiniWobSuite("demo").tasks(Split.LEARN, 1)]
     assert tuple(pages) == DEMO_FAMILIES and len(pages) >= 13 and not set(pages) & set(LEFT_OUT)
 
