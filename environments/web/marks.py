@@ -9,7 +9,7 @@ named as its author named it, by id and classes: `button "#send.icon"`. A page c
 import asyncio
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wisen.environments.web.page import Element, parse_snapshot
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TIMERS_SCRIPT = """
 (() => {
   const due = window.__wisenDue = new Map(), set = window.setTimeout, clear = window.clearTimeout;
+  window.__wisenLater = (callback, delay) => set.call(window, callback, delay);
   window.setTimeout = function (callback, delay, ...rest) {
     if (typeof callback !== 'function') return set.call(window, callback, delay, ...rest);
     const id = set.call(window, (...given) => { due.delete(id); callback.apply(window, given); }, delay, ...rest);
@@ -29,12 +30,15 @@ TIMERS_SCRIPT = """
   window.clearTimeout = function (id) { due.delete(id); return clear.call(window, id); };
 })()
 """
-# Resolves when no animation runs and no timer is near, or after `most` milliseconds.
+# Resolves when no animation runs and no timer is near, or after `most` milliseconds. It looks by a timer and not at
+# every frame: to ask for a frame is to have it drawn. The page is laid out at each look, which makes it ask for the
+# pictures that its styles name before the answer goes out, so that `Loading` has heard of them when the answer comes.
 SETTLE = """
 ([near, most]) => new Promise(resolve => {
   const begun = performance.now();
   const busy = () => {
     const now = performance.now(), jq = window.jQuery;
+    if (document.body) document.body.getBoundingClientRect();
     if (jq && jq.timers && jq.timers.length) return true;
     for (const [id, at] of window.__wisenDue || []) {
       if (at < now - 500) window.__wisenDue.delete(id);
@@ -42,7 +46,8 @@ SETTLE = """
     }
     return false;
   };
-  const look = () => !busy() || performance.now() - begun > most ? resolve() : requestAnimationFrame(look);
+  const later = window.__wisenLater || window.setTimeout;
+  const look = () => !busy() || performance.now() - begun > most ? resolve() : later(look, 15);
   look();
 })
 """
@@ -128,16 +133,19 @@ class Loading:
         if not self._asked:
             self._quiet.set()
 
-    async def settle(self) -> None:
+    async def settle(self, then: str = "() => null") -> Any:
         """Wait, for 3 s at most, until nothing moves, no timer of the page is due within 0.4 s, and all that it asked
-        for has come."""
+        for has come. Returns what the function `then` gives in the page at rest: one question to the page, not two."""
         try:
             async with asyncio.timeout(2 * MOST_MS / 1000):
-                await self._page.evaluate(SETTLE, [NEAR_MS, MOST_MS])
+                found = await self._page.evaluate(f"given => ({SETTLE})(given).then({then})", [NEAR_MS, MOST_MS])
+                if self._quiet.is_set():
+                    return found
                 await self._quiet.wait()
         except TimeoutError:
             self._asked.clear()  # it will not come, and is not waited for again
             self._quiet.set()
+        return await self._page.evaluate(then)
 
 
 async def read_all(page: "Page", *, timeout_ms: float = 30_000) -> tuple[Element, ...]:

@@ -77,7 +77,7 @@ class MiniWobEnvironment:
                 await page.goto(f"{self._url}/{task.params['page']}.html", wait_until="load", timeout=TIMEOUT_MS)
                 self._instruction = whole_letters(" ".join((await page.evaluate(START, task.seed)).split()))
                 if self._wide:
-                    await self._settle()
+                    await self._rest()
                 observation = await self._observe()
         self._open = True
         return observation
@@ -92,16 +92,14 @@ class MiniWobEnvironment:
             async with asyncio.timeout(PATIENCE):
                 if chosen:
                     note = await self._perform(chosen)
-                    if self._wide:
-                        await self._settle()
-                done, reward = await self._page.evaluate(STATUS)
+                done, reward = await self._rest()
                 observation = await (self._over() if done else self._observe(note))
         self._open = not done
         return StepResult(
             observation=observation,
-            reward=float(reward) if done else 0.0,
-            terminated=bool(done),
-            success=bool(reward >= 1) if done else None,
+            reward=reward if done else 0.0,
+            terminated=done,
+            success=reward >= 1 if done else None,
             info={"note": note} if note else {},
         )
 
@@ -114,9 +112,12 @@ class MiniWobEnvironment:
             async with asyncio.timeout(PATIENCE):
                 await self._context.close()
 
-    async def _settle(self) -> None:
-        assert self._loading is not None
-        await self._loading.settle()
+    async def _rest(self) -> tuple[bool, float]:
+        """Whether the episode is over, and its reward; read wide, once the page has come to rest."""
+        assert self._page is not None
+        status = self._loading.settle(STATUS) if self._wide and self._loading else self._page.evaluate(STATUS)
+        done, reward = await status
+        return bool(done), float(reward)
 
     async def _fresh_page(self) -> "Page":
         """This environment's page, without the windows that the last task may have opened."""
@@ -140,7 +141,7 @@ class MiniWobEnvironment:
         assert self._page is not None
         if self._wide:
             try:
-                return await verbs.perform(self._page, action, TIMEOUT_MS)
+                return await verbs.perform(self._page, action, TIMEOUT_MS, at_rest=True)  # `_rest` saw to it
             except Error as error:
                 return f"could not {action.text[:200]}: {first_line(error)}"
         target = self._page.locator(f"aria-ref={action.ref}")
