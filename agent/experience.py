@@ -46,6 +46,8 @@ from wisen.memory.bank import Snapshot
 from wisen.memory.credit import restarts
 from wisen.memory.distillers import PROVEN, make_distiller
 from wisen.memory.distillers.reasoningbank import ReasoningBank
+from wisen.memory.guard.consensus import ConsensusSettings
+from wisen.memory.guard.review import Review
 from wisen.memory.index import ChromaIndex
 from wisen.memory.outbox import Outbox
 from wisen.memory.rankers import WORTHLESS
@@ -83,7 +85,8 @@ class Experience:
     by default the extractive one; a `Model` in its place writes as `ReasoningBank`. judge: says how a job went where
     the application does not; a `Model` in its place is a `ModelJudge`. bank_version: recall from that version whatever
     is learned meanwhile; None is always the newest. memory: `RANDOMISED` holds items out at random, so that each one's
-    worth can be told; `OFF` is the control.
+    worth can be told; `OFF` is the control. consensus: hold back what no other item corroborates, where there is advice
+    that others do (`wisen.memory.guard.consensus`); None: no.
 
     Opening raises `StoreError` at once where another process owns the workspace, and `BankError` for a version that
     never was.
@@ -100,6 +103,7 @@ class Experience:
         memory: MemoryMode = MemoryMode.FROZEN,
         settings: RecallSettings | None = None,
         embedder: Embedder | None = None,
+        consensus: ConsensusSettings | None = None,
     ) -> None:
         if not name.strip():
             raise SettingsError("the application has no name", "give a name: its memory is kept under it")
@@ -116,6 +120,7 @@ class Experience:
                 "an application asks its memory itself, and has no evaluation", "leave recall.when and leakage out"
             )
         self._embedder = embedder or MiniLM()
+        self._sift = None if consensus is None else Review(self._embedder, consensus).held_back
         self._indexed = -1  # the bank version that the index is known to hold
         self.keeper = Keeper(self._workspace, run_id=self.run_id, name=name)
         self._curation: Curation | None = None
@@ -184,7 +189,15 @@ class Experience:
         standings = None if settings.ranker in WORTHLESS else await self._standings(among, settings.value)
         if self._shelf.snapshot is not among:
             self._shelf = Shelf(among)
-        return await recall(request, observation, self._shelf, self._index, settings=settings, standings=standings)
+        return await recall(
+            request,
+            observation,
+            self._shelf,
+            self._index,
+            settings=settings,
+            standings=standings,
+            sift=self._sift,
+        )
 
     async def _standings(self, among: Snapshot, value: str) -> dict[str, Standing]:
         """What its jobs so far say of each item's worth, for rankers that ask."""

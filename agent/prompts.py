@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
 from wisen.core.ids import content_id
 from wisen.core.prompts import COMPACT_LINE, COMPACT_LINES, HISTORY_LENGTH, compact, positive_first
@@ -14,6 +15,7 @@ __all__ = [
     "Style",
     "advice",
     "compact",
+    "harness_parts",
     "harness_version",
     "instruct",
     "positive_first",
@@ -70,6 +72,9 @@ def advice(item: MemoryItem) -> str:
 
 def harness_version(**limits: int | float) -> str:
     """Names what surrounds the model: prompts and limits. Another harness is another release."""
-    return content_id(
-        "harness", PROMPT_VERSION, SYSTEM, WITH_TOOLS, WITH_OPTIONS, IN_WORDS, MEMORY_NOTE, COMPACT_LINE, limits
-    )
+    return content_id("harness", *harness_parts(**limits))
+
+
+def harness_parts(**limits: int | float) -> list[Any]:
+    """What the harness is made of."""
+    return [PROMPT_VERSION, SYSTEM, WITH_TOOLS, WITH_OPTIONS, IN_WORDS, MEMORY_NOTE, COMPACT_LINE, limits]

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wisen.app.commands import env, memory, models, releases, suite
+from wisen.app.commands import data, env, memory, models, releases, schedule, suite
 from wisen.core.disk import FULL, disk_faults
 from wisen.core.errors import WisenError
 
@@ -21,10 +21,12 @@ app = typer.Typer(
     help="Agents that get better with experience, and can prove it.",
     epilog="Start with `wisen doctor`, then `wisen evolve`. Everything a run makes is in the workspace, ./.wisen.",
 )
+app.add_typer(data.app, name="data")
 app.add_typer(env.app, name="env")
 app.add_typer(memory.app, name="memory")
 app.add_typer(models.app, name="models")
 app.add_typer(releases.app, name="releases")
+app.add_typer(schedule.app, name="schedule")
 app.add_typer(suite.app, name="suite")
 
 WorkspaceOption = Annotated[
@@ -122,6 +124,39 @@ def run(
         "seed": seed,
     }
     run_play(workspace, config, assignments or [], flags, dry_run=dry_run)
+
+
+@app.command()
+def train(
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="Settings from a TOML file: seed, and the table [train].", metavar="FILE"),
+    ] = None,
+    assignments: SetOption = None,
+    algorithm: Annotated[
+        str | None, typer.Option("--algorithm", "-a", help="Such as rft, dpo, kto, grpo. [default: rft]")
+    ] = None,
+    parent: data.ParentOption = "",
+    name: Annotated[str, typer.Option(help="Of the new weights. [default: the algorithm and a number]")] = "",
+    seed: Annotated[int | None, typer.Option(help="[default: 0]")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would take, try one batch, and stop.")
+    ] = False,
+) -> None:
+    """Train the local model on what the workspace collected, by one algorithm. The result is weights, no release."""
+    from wisen.app.commands.train import run_train
+
+    run_train(
+        workspace,
+        config,
+        assignments or [],
+        algorithm=algorithm,
+        parent=parent,
+        name=name,
+        seed=seed,
+        dry_run=dry_run,
+    )
 
 
 @app.command()

@@ -72,7 +72,7 @@ def _gates(report: RunReport, console: Console) -> Table:
     table = _table(
         console, ("Candidate", "left"), ("Answer", "left"), ("Wins/losses\n/ties", "right"), ("Difference", "left")
     )
-    for heading in ("Lower\nbound", "McNemar\np"):
+    for heading in ("Lower\nbound", "p"):
         table.add_column(heading, justify="right", no_wrap=True, overflow="fold")
 
     def row(gate: GateDecision) -> tuple[str, ...]:

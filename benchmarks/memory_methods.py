@@ -8,20 +8,28 @@ the bank takes them. So nothing is known at first, and the order matters: it is 
 places), or shuffled. `none` plays the same tasks and seeds without memory, and every method is paired with it, task by
 task. A task that comes back never does so as the same task, and no item is shown on the task that it stems from.
 
+A method learns from what the wave did, and from two more attempts at each of its tasks, which are not measured: without
+memory, half of their actions drawn at random, the same for every method and order. What sprout never does by itself it
+would never learn otherwise.
+
 Methods that need no writer:
 
 - extractive, workflows (Agent Workflow Memory by rule), raw (episodes as they were): one item at a time.
 - cases: Memento's, the four nearest. cases-parametric: the same cases, put in order by the retrieval head once that has
-  beaten cosine. Its labels come from a second, unmeasured attempt at each task in which cases are held out at random.
+  beaten cosine. Its labels come from one more unmeasured attempt at each task, in which cases are held out at random.
 - random: the extractive bank, any item of it: the control.
 
-`reasoningbank` is written by sprout itself; replies that cannot be read are counted. The others need a stronger writer:
-`--writer PROVIDER/NAME` runs them, with the acting left to sprout.
+`reasoningbank` is written by sprout itself, greedily, in at most 192 tokens; replies that cannot be read are counted,
+and attempts that do not fit its context with them. The others need a stronger writer: `--writer PROVIDER/NAME` runs
+them, with the acting left to sprout.
+
+Suites: generated (errands and pages of families that sprout was not trained on), miniwob (the demo's thirteen pages)
+and code-repair (sprout solves few of them). household and office can be named, but sprout solves next to nothing there.
 
 A cell is one JSON file, there whole or not at all, and named after all that decides it (the weights' digest too): the
 same command goes on where it was stopped, and several processes may share the work by --seeds or --suites. The table
 has 95 % intervals (paired bootstrap over tasks), also where memory loses, and only what has been played: --only-table
-prints it at any time. Writes methods.md and methods.json. On two quiet cores hours; see the table's last line.
+prints it at any time. Writes methods.md and methods.json. About an hour of one core.
 """
 
 import argparse
@@ -36,7 +44,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for its neighbours
 
-from benchmarks.method_streams import EVERY, METHODS, NONE, ROUNDS, RULED, SUITES, WAVE, WRITTEN, Cell, played
+from benchmarks.method_parts import METHODS, NONE, ROUNDS, RULED, SUITES, WRITTEN, Cell
+from benchmarks.method_streams import EVERY, EXPLORE, PRACTICE, WAVE, Practised, played
 from wisen.core.errors import SettingsError, WisenError
 from wisen.core.protocols import Model
 from wisen.core.statistics import paired_bootstrap, wilson
@@ -64,11 +73,11 @@ COLUMNS = (
 
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--suites", nargs="+", choices=SUITES, default=["generated", "code-repair", "household"])
+    parser.add_argument("--suites", nargs="+", choices=SUITES, default=["generated", "miniwob", "code-repair"])
     parser.add_argument("--methods", nargs="+", choices=METHODS, help="all that --writer can run, if left out")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--orders", nargs="+", choices=["default", "shuffled"], default=["default", "shuffled"])
-    parser.add_argument("--tasks", type=int, default=96, help="in a stream")
+    parser.add_argument("--tasks", type=int, default=72, help="in a stream")
     parser.add_argument("--agent", choices=["sprout", "random"], default="sprout", help="random: any action")
     parser.add_argument("--writer", default="sprout", help="sprout, or PROVIDER/NAME as LiteLLM names it")
     parser.add_argument("--leakage", choices=GUARDS, default="task")
@@ -138,6 +147,7 @@ def place(out: Path, cell: Cell) -> Path:
 async def played_all(cells: Iterable[Cell], told: argparse.Namespace) -> None:
     """Play what is not there yet. Models are opened for the first cell that asks for them."""
     models: dict[str, Model] = {}
+    practised: Practised = {}
     embedder = MiniLM()  # loaded with the first text
     try:
         for cell in cells:
@@ -147,7 +157,7 @@ async def played_all(cells: Iterable[Cell], told: argparse.Namespace) -> None:
             for name in (cell.agent, cell.writer):
                 if name and name not in models:
                     models[name] = opened(name.split()[0], told.threads)
-            found = await played(cell, models[cell.agent], models.get(cell.writer), embedder)
+            found = await played(cell, models[cell.agent], models.get(cell.writer), embedder, practised)
             part = path.with_suffix(f".{os.getpid()}.part")
             part.write_text(json.dumps(found, indent=1) + "\n")
             part.replace(path)
@@ -228,10 +238,16 @@ def table(
         "# Methods of memory, side by side",
         "",
         f"Agent: {told.agent}, greedy. Streams of {told.tasks} tasks in waves of {WAVE}, about {ROUNDS} tasks at each "
-        f"place. Leakage guard {GUARDS[told.leakage]}. In brackets 95 % intervals: Wilson for what was solved, paired "
-        "bootstrap over tasks for the difference; they do not count the seeds as drawn. Items and tokens (four "
-        "characters each) are of an average episode, the bank is that at the end of a stream. Seconds are of one core "
-        "(all that a cell did, by its tasks).",
+        f"place. Methods learn from each wave, and from {PRACTICE} further attempts at each of its tasks without "
+        f"memory, {100 * EXPLORE:.0f} % of their actions drawn at random. Leakage guard {GUARDS[told.leakage]}. In "
+        "brackets 95 % intervals: Wilson for what was solved, paired bootstrap over tasks for the difference; they do "
+        "not count the seeds as drawn. Items and tokens (four characters each) are of an average episode, the bank is "
+        "that at the end of a stream. Seconds are of one core (all that a cell did, by its tasks; the further attempts "
+        "count for the first method).",
+        "",
+        "In brief: points ahead of memory off, which solved what its row says.",
+        "",
+        *brief(found),
     ]
     for suite, rows in found.items():
         lines += ["", f"## {suite}", ""]
@@ -261,16 +277,37 @@ def table(
     return "\n".join(lines) + "\n"
 
 
+def brief(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Method by suite and order, what was played of it."""
+    played = [(suite, row) for suite, rows in found.items() for row in rows if row["method"] != NONE]
+    columns = list(dict.fromkeys((suite, row["order"]) for suite, row in played))
+    cells = {(suite, row["order"], _label(row)): _ahead(row, 0) for suite, row in played}
+    off = {suite: row for suite, rows in found.items() for row in rows if row["method"] == NONE}
+    without = {suite: f"{100 * row['solved']['mean']:.0f} % of {row['tasks']}" for suite, row in off.items()}
+    lines = [["method", *(f"{suite}, {order}" for suite, order in columns)], ["---"] * (1 + len(columns))]
+    lines.append([NONE, *(without[suite] for suite, _ in columns)])
+    for name in dict.fromkeys(_label(row) for _, row in played):
+        lines.append([name, *(cells.get((suite, order, name), "") for suite, order in columns)])
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    return f"{row['method']}, by {row['writer'].split()[0]}" if row["writer"] else str(row["method"])
+
+
+def _ahead(row: Mapping[str, Any], digits: int) -> str:
+    mean, low, high = (f"{100 * row['ahead'][what]:+.{digits}f}" for what in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]"
+
+
 def _row(row: Mapping[str, Any]) -> list[str]:
-    solved, ahead = row["solved"], row["ahead"]
-    by = f", by {row['writer'].split()[0]}" if row["writer"] else ""
-    beside = f"{100 * ahead['mean']:+.1f} [{100 * ahead['low']:+.1f}, {100 * ahead['high']:+.1f}]"
+    solved = row["solved"]
     return [
-        f"{row['method']}{by}",
+        _label(row),
         row["order"],
         str(len(row["seeds"])),
         f"{100 * solved['mean']:.1f} % of {row['tasks']} [{100 * solved['low']:.0f}, {100 * solved['high']:.0f}]",
-        "" if row["method"] == NONE else beside,
+        "" if row["method"] == NONE else _ahead(row, 1),
         f"{row['shown']:.2f}",
         f"{row['tokens']:.0f}",
         f"{row['bank']:.0f}",

@@ -2,20 +2,19 @@
 
 import asyncio
 import logging
-import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.method_parts import METHODS, NONE, SUITES, Cell, stream
 from wisen.agent.judge import choose_judge
 from wisen.agent.rollouts import LocalRollouts
-from wisen.core.errors import ModelFault, SettingsError
-from wisen.core.ids import content_id, derived_seed
+from wisen.core.errors import ModelFault
+from wisen.core.ids import content_id
 from wisen.core.protocols import Curator, Distiller, Embedder, Model, Ranker, Suite
 from wisen.core.records import (
     Attempted,
@@ -27,131 +26,38 @@ from wisen.core.records import (
     Phase,
     Recall,
     Release,
-    Split,
     Task,
     Trajectory,
     Verdict,
 )
 from wisen.core.store import Store
-from wisen.environments import registry
 from wisen.memory.bank import RECALLABLE, Bank
 from wisen.memory.curation import entries, present_names, uses
 from wisen.memory.distillers import COMPARING, make_distiller
+from wisen.memory.distillers.reasoningbank import ReasoningBank
 from wisen.memory.index import ChromaIndex
 from wisen.memory.items import union
 from wisen.memory.parametric.ranker import proven_ranker
 from wisen.memory.parametric.refit import RefitSettings, refit
-from wisen.memory.recall import RecallSettings, SnapshotRecaller, same_task, same_template, tokens
-from wisen.trainers.sprout.playing import GeneratedSuite
+from wisen.memory.recall import SnapshotRecaller, same_task, same_template, tokens
 
 WAVE = 8  # tasks that are played with one version of the bank
-ROUNDS = 6  # how often a stream comes back to each place
 EVERY = 24  # outcomes between two retrieval heads: a stream is short beside the 200 of the product
-CONTRASTED = 2  # further attempts at each task, drawn at random, for a method that compares attempts
-NONE = "none"
+PRACTICE = 2  # further attempts at each task, without memory; every method learns from the same
+EXPLORE = 0.5  # of their actions are drawn at random: what is never tried is never learned
+FEW_TOKENS = 192  # of a reply that sprout writes; its context is 2,048, and it finds no end to what goes wrong
+APART = frozenset({"reasoningbank"})  # reads one attempt at a time: one that cannot be read costs the others nothing
 JUDGE = choose_judge(environment_decides=True)
 
-_FOUR = {"k": 4, "max_tokens": 1600}  # as Memento recalls
-_ANY = {"ranker": "random", "candidates": 100_000, "floor": -1.0, "recording_floor": -1.0}
+Practised = dict[tuple[str, int, int, str], dict[str, list[Episode]]]  # of a suite, seed, length and agent, by task id
 
 
-@dataclass(frozen=True)
-class Method:
-    """Who writes the items, and how they are recalled. practice: further attempts at each task of a wave, once it has
-    been measured, under the same bank; they are not measured. randomised: practice holds items out at random, and what
-    comes of it is for the retrieval head alone."""
-
-    distiller: str
-    recall: RecallSettings = field(default_factory=RecallSettings)
-    practice: int = 0
-    randomised: bool = False
-
-
-RULED: Mapping[str, Method] = {
-    "extractive": Method("extractive"),
-    "workflows": Method("workflows"),
-    "cases": Method("cases", RecallSettings.model_validate(_FOUR)),
-    "cases-parametric": Method(
-        "cases",
-        RecallSettings.model_validate(_FOUR | {"ranker": "parametric", "arm_propensity": 1.0}),
-        practice=1,
-        randomised=True,
-    ),
-    "raw": Method("raw"),
-    "random": Method("extractive", RecallSettings.model_validate(_ANY)),
-}
-WRITTEN: Mapping[str, Method] = {
-    name: Method(name, practice=CONTRASTED if name in COMPARING else 0)
-    for name in (
-        "reasoningbank",
-        "matts",
-        "awm",
-        "expel",
-        "ace",
-        "cheatsheet",
-        "concepts",
-        "subtasks",
-        "conditions",
-    )
-}
-METHODS: Mapping[str, Method] = RULED | WRITTEN
-
-SUITES: Mapping[str, tuple[Callable[[int], Suite], int]] = {  # made for a seed; actions at most
-    "generated": (GeneratedSuite, 12),
-    "office": (lambda seed: registry.create("office", organisations=[seed]), 30),
-    "household": (lambda seed: registry.create("household"), 30),
-    "code-repair": (lambda seed: registry.create("code-repair"), 12),
-    "miniwob": (lambda seed: registry.create("miniwob"), 12),
-}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """All that decides what a cell holds, beside the code. agent: who acts, with a digest of its weights. writer: who
-    writes items, empty for a method that needs nobody."""
-
-    suite: str
-    method: str
-    seed: int
-    shuffled: bool
-    tasks: int
-    agent: str
-    writer: str = ""
-    leakage: str = "task"
-
-    @property
-    def order(self) -> str:
-        return "shuffled" if self.shuffled else "default"
-
-    @property
-    def file(self) -> str:
-        return f"{self.suite}-{self.method}-{self.seed}-{self.order}-{content_id('cell', vars(self))[5:13]}.json"
-
-
-def stream(suite: Suite, name: str, seed: int, count: int, shuffled: bool) -> list[Task]:
-    """`count` tasks at as few places of the suite as hold them, drawn by the seed, `ROUNDS` at each. A place is a
-    template, or where a generated errand is done. Default order: round by round, in each round every place once. Both
-    orders hold the same tasks. Raises `SettingsError` where the suite has fewer."""
-    found = suite.tasks(Split.LEARN, ROUNDS, offset=1000 * seed)
-    rounds: dict[tuple[str, str], list[Task]] = {}
-    for task in found:
-        rounds.setdefault((task.template_id, str(task.params.get("place", ""))), []).append(task)
-    places = sorted(rounds)
-    random.Random(derived_seed("places", name, seed)).shuffle(places)
-    chosen: list[tuple[str, str]] = []
-    while places and sum(len(rounds[place]) for place in chosen) < count:
-        chosen.append(places.pop(0))
-    tasks = [rounds[place][number] for number in range(ROUNDS) for place in chosen if number < len(rounds[place])]
-    if len(tasks) < count:
-        raise SettingsError(f"{name} has {len(tasks)} tasks for a stream, not {count}", f"ask for --tasks {len(tasks)}")
-    tasks = tasks[:count]
-    if shuffled:
-        random.Random(derived_seed("order", name, seed)).shuffle(tasks)
-    return tasks
-
-
-async def played(cell: Cell, agent: Model, writer: Model | None, embedder: Embedder) -> dict[str, Any]:
-    """Play the stream of a cell, wave by wave; returns its figures, ready for JSON."""
+async def played(
+    cell: Cell, agent: Model, writer: Model | None, embedder: Embedder, practised: Practised | None = None
+) -> dict[str, Any]:
+    """Play the stream of a cell, wave by wave; returns its figures, ready for JSON. practised: the practice of cells
+    before it, which is played once for all of them."""
+    practised = {} if practised is None else practised
     make, steps = SUITES[cell.suite]
     suite = make(cell.seed)
     await suite.start()
@@ -161,6 +67,11 @@ async def played(cell: Cell, agent: Model, writer: Model | None, embedder: Embed
             one = _Stream(cell, suite, steps, agent, writer, embedder, store, Path(folder))
             try:
                 tasks = stream(suite, cell.suite, cell.seed, cell.tasks, cell.shuffled)
+                if cell.method != NONE:
+                    key = (cell.suite, cell.seed, cell.tasks, cell.agent)
+                    if key not in practised:
+                        practised[key] = await one.practise(sorted(tasks, key=lambda task: task.id))
+                    one.practised = practised[key]
                 for start in range(0, len(tasks), WAVE):
                     await one.wave(tasks[start : start + WAVE])
             finally:
@@ -189,7 +100,8 @@ class _Stream:
     ) -> None:
         self.cell, self._suite, self._steps, self._agent = cell, suite, steps, agent
         self._method = None if cell.method == NONE else METHODS[cell.method]
-        self._distiller = make_distiller(self._method.distiller, writer) if self._method else None
+        self._distiller = _distiller(self._method.distiller, writer) if self._method else None
+        self.practised: dict[str, list[Episode]] = {}
         self._store, self._bank = store, Bank(store)
         self._embedder, self._heads = embedder, folder / "heads"
         self.index = ChromaIndex(embedder, path=folder / "index")
@@ -212,10 +124,21 @@ class _Stream:
         self._ranked.update(recall.ranker for episode in episodes for recall in _recalls(episode))
         if self._method is None or self._distiller is None:
             return
-        practised = await self._practise(self._method, tasks, recaller, version)
-        await self._learn(self._distiller, episodes if self._method.randomised else [*episodes, *practised])
+        more = [episode for task in tasks for episode in self.practised.get(task.id, ())]
+        await self._learn(self._distiller, [*episodes, *more])
         if self._method.randomised:
-            await self._fit(practised)
+            requests = [self._request(task, MemoryMode.RANDOMISED, version) for task in tasks]
+            await self._fit(await self._play(requests, recaller))
+
+    async def practise(self, tasks: Sequence[Task]) -> dict[str, list[Episode]]:
+        """Further attempts, by task id."""
+        found: dict[str, list[Episode]] = {}
+        requests = [
+            self._request(task, MemoryMode.OFF, 0, attempt + 1) for task in tasks for attempt in range(PRACTICE)
+        ]
+        for episode in await self._play(requests, None):
+            found.setdefault(episode.trajectory.task.id, []).append(episode)
+        return found
 
     async def _recaller(self) -> SnapshotRecaller | None:
         if self._method is None:
@@ -228,29 +151,17 @@ class _Stream:
         leaks = same_task if self.cell.leakage == "task" else same_template(self._templates.get)
         return SnapshotRecaller(snapshot, self.index, self._method.recall, ranker=ranker, leaks=leaks)
 
-    async def _practise(
-        self, method: Method, tasks: Sequence[Task], recaller: SnapshotRecaller | None, version: int
-    ) -> list[Episode]:
-        mode, temperature = (MemoryMode.RANDOMISED, 0.0) if method.randomised else (MemoryMode.FROZEN, 1.0)
-        requests = [
-            self._request(task, mode, version, attempt=attempt, temperature=temperature)
-            for task in tasks
-            for attempt in range(1, method.practice + 1)
-        ]
-        return await self._play(requests, recaller)
-
     async def _play(self, requests: Sequence[EpisodeRequest], recaller: SnapshotRecaller | None) -> list[Episode]:
         rollouts = LocalRollouts(self._suite, self._agent, JUDGE, workers=WAVE, recaller=recaller)
         found = {episode.trajectory.id: episode async for episode in rollouts.run(requests)}
         return [found[request.trajectory_id] for request in requests]
 
-    def _request(
-        self, task: Task, mode: MemoryMode, version: int, *, attempt: int = 0, temperature: float = 0.0
-    ) -> EpisodeRequest:
-        agent = self._agent.name
+    def _request(self, task: Task, mode: MemoryMode, version: int, attempt: int = 0) -> EpisodeRequest:
+        """attempt: 0 is what is measured, or held out at random; the others are practice."""
+        agent, method = self._agent.name, self.cell.method if attempt == 0 else "practice"
         release = Release(id=agent, name=agent, model=agent, bank_version=version, harness="benchmark")
         return EpisodeRequest(
-            trajectory_id=content_id("traj", agent, self.cell.method, self.cell.seed, task.id, mode, attempt),
+            trajectory_id=content_id("traj", agent, method, self.cell.seed, task.id, mode, attempt),
             run_id="methods",
             task=task,
             phase=Phase.COLLECT,
@@ -258,7 +169,8 @@ class _Stream:
             memory=mode,
             seed=self.cell.seed,
             attempt=attempt,
-            temperature=temperature,
+            temperature=1.0 if attempt else 0.0,
+            explore=EXPLORE if attempt else 0.0,
             max_steps=self._steps,
             max_seconds=3600.0,  # a busy machine must not decide what is solved
         )
@@ -267,8 +179,9 @@ class _Stream:
         """What the wave teaches, offered to the bank. A model that breaks costs its items, not the cell."""
         groups: dict[str, list[tuple[Trajectory, Verdict]]] = {}
         for episode in episodes:
-            if episode.trajectory.end is not EpisodeEnd.FAILED:
-                groups.setdefault(episode.trajectory.task.id, []).append((episode.trajectory, episode.verdicts[-1]))
+            if (attempt := episode.trajectory).end is not EpisodeEnd.FAILED:
+                key = attempt.id if distiller.name in APART else attempt.task.id
+                groups.setdefault(key, []).append((attempt, episode.verdicts[-1]))
         if isinstance(distiller, Curator):
             await self._curate(distiller, episodes)
             return
@@ -366,6 +279,13 @@ def _outcome(episode: Episode) -> Outcome:
         seconds=episode.seconds,
         arm="practice",
     )
+
+
+def _distiller(name: str, writer: Model | None) -> Distiller | Curator:
+    """sprout writes greedily, as it was trained to."""
+    if name == "reasoningbank" and writer is not None and writer.name == "sprout":
+        return ReasoningBank(writer, temperature=0.0, max_tokens=FEW_TOKENS)
+    return make_distiller(name, writer)
 
 
 @contextmanager

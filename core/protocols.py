@@ -215,7 +215,7 @@ class Rollouts(Protocol):
     def run(self, requests: Sequence[EpisodeRequest]) -> AsyncIterator[Episode]: ...
 
 
-class Algorithm(Protocol):
+class Trainer(Protocol):
     """Turns trajectories into a new checkpoint of the local backbone."""
 
     @property

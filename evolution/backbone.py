@@ -23,8 +23,8 @@ from wisen.evolution.workbench import RANDOM_POLICY, Bench
 from wisen.models import sprout
 from wisen.models.tiny import build_tiny
 from wisen.trainers.checkpoints import describe
-from wisen.trainers.rft import Replay
 from wisen.trainers.sprout.replay import lesson_row
+from wisen.trainers.trainer import Replay
 from wisen.trainers.warmup import made_up_row, warm_up
 
 READING_TASKS = 8

@@ -9,7 +9,9 @@ import time
 
 from wisen.core.records import GateAnswer, Note, PhaseEnded, Release
 from wisen.evolution.crediting import collected
-from wisen.evolution.cycle import gate_panel, gated, same_bank
+from wisen.evolution.cycle import same_bank
+from wisen.evolution.gating import gated
+from wisen.evolution.run_panels import gate_panel
 from wisen.evolution.workbench import Bench
 from wisen.memory.consolidation import Proposal, plan
 from wisen.memory.credit import credit, restarts

@@ -8,7 +8,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import count, groupby
+from itertools import groupby
 
 from wisen.core.errors import StoreError
 from wisen.core.ids import derived_seed
@@ -17,12 +17,10 @@ from wisen.core.records import (
     Checkpoint,
     CurvePoint,
     GateAnswer,
-    GateDecision,
     MemoryItem,
     MemoryMode,
+    Note,
     Outcome,
-    PairedOutcome,
-    Panel,
     Phase,
     PhaseEnded,
     Release,
@@ -37,15 +35,17 @@ from wisen.evolution.arms import by_template
 from wisen.evolution.backbone import backbone
 from wisen.evolution.crediting import move_items
 from wisen.evolution.curating import curate
-from wisen.evolution.gate import decide
-from wisen.evolution.panels import limited, make_panel, refuse_overlap
+from wisen.evolution.gating import gated, on_panel
+from wisen.evolution.panels import limited, refuse_overlap
 from wisen.evolution.retrieval import refit_head
+from wisen.evolution.run_panels import all_panels, gate_panel
 from wisen.evolution.workbench import Bench
 from wisen.memory.bank import compare
 from wisen.memory.guard import Doubt
 from wisen.memory.guard.lessons import lessons_of
+from wisen.trainers.algorithms.base import NothingToTrain
 from wisen.trainers.checkpoints import describe
-from wisen.trainers.rft import RFT
+from wisen.trainers.trainer import Trainer
 
 CYCLE_SEEDS = 1_000  # learning seeds that a cycle may use of each template
 
@@ -111,7 +111,7 @@ async def _collect(bench: Bench, number: int, incumbent: Release) -> dict[str, O
     """Play this cycle's learning tasks with the present weights over the newest bank, items held out at random."""
     settings = bench.settings.collect
     tasks = _learning_tasks(bench, number)
-    refuse_overlap([gate_panel(bench)[0], report_panel(bench)], learned=tasks)
+    refuse_overlap(all_panels(bench), learned=tasks)
     head = bench.store.marked(bench.run_id, f"cycle/{number}/head") or {"version": bench.bank.version}
     bench.store.mark(bench.run_id, f"cycle/{number}/head", head)
     acting = bench.release(f"c{number}", incumbent.model, head["version"])
@@ -231,13 +231,20 @@ def _parent(bench: Bench, number: int, incumbent: Release) -> str:
     return incumbent.model
 
 
-async def _train(bench: Bench, number: int, parent: str) -> Checkpoint:
-    """Fine-tune the parent's weights on everything collected so far."""
+async def _train(bench: Bench, number: int, parent: str) -> Checkpoint | None:
+    """Fine-tune the parent's weights on everything collected so far. None where a later cycle brought nothing that the
+    algorithm could learn from; in the first one that is the settings' fault, and an error."""
     name = f"c{number}"
     if known := bench.store.checkpoint(name):
         return known
     phase, started = f"train-{number}", time.monotonic()
-    checkpoint = await bench.in_thread(lambda: _fine_tuned(bench, number, parent, phase))
+    try:
+        checkpoint = await bench.in_thread(lambda: _fine_tuned(bench, number, parent, phase))
+    except NothingToTrain as nothing:
+        if number == 1:
+            raise
+        bench.emit(Note(text=f"cycle {number}: {nothing}; the weights stay as they are"))
+        return None
     bench.store.add_checkpoint(checkpoint)
     recipe = checkpoint.recipe
     summary = f"{recipe['rows']} decisions of {recipe['trajectories']} episodes, loss {recipe['last_loss']:.3f}"
@@ -255,10 +262,10 @@ def _fine_tuned(bench: Bench, number: int, parent: str, phase: str) -> Checkpoin
         for key in (bench.store.marked(bench.run_id, f"cycle/{earlier}/collected") or {"ids": []})["ids"]
     ]
     trajectories = _as_rewarded(bench, bench.store.trajectories(ids))
-    tick = bench.tick(phase, f"cycle {number}: training on its own successes (RFT)")
-    algorithm = RFT(bench.settings.train, tick, replay=backbone(bench).replay)
+    tick = bench.tick(phase, f"cycle {number}: training on its own attempts ({bench.settings.train.algorithm})")
+    trainer = Trainer(bench.settings.train, tick, replay=backbone(bench).replay)
     seed = derived_seed(bench.settings.seed, "train", number)
-    return algorithm.train(trajectories, parent=weights / parent, out=weights / name, seed=seed)
+    return trainer.train(trajectories, parent=weights / parent, out=weights / name, seed=seed)
 
 
 def _as_rewarded(bench: Bench, trajectories: Sequence[Trajectory]) -> tuple[Trajectory, ...]:
@@ -295,69 +302,10 @@ async def _tried(
     nothing new has no candidate, and costs the panel nothing."""
     if candidate.id == incumbent.id:
         title = f"cycle {number}: gate panel, present release {incumbent.name} (nothing new to try)"
-        outcomes = await _on_panel(bench, gate_panel(bench)[0], incumbent, title)
+        outcomes = await on_panel(bench, gate_panel(bench)[0].tasks, incumbent, title)
         solved = [outcome.success for outcome in outcomes.values()]
         return solved, solved, False
     bench.store.add_release(candidate, reason=f"candidate of cycle {number}")
     decision = await gated(bench, f"cycle/{number}", candidate, incumbent)
     old, new = [pair.old for pair in decision.outcomes], [pair.new for pair in decision.outcomes]
     return old, new, decision.answer is GateAnswer.PROMOTE
-
-
-async def gated(bench: Bench, key: str, candidate: Release, incumbent: Release, tolerance: float = 0.0) -> GateDecision:
-    """Candidate against incumbent on the gate panel; the decision and its consequence are stored as one. `tolerance` is
-    that of `decide`."""
-    for decision in bench.store.gates(bench.run_id):
-        if decision.candidate_id == candidate.id and decision.incumbent_id == incumbent.id:
-            return decision
-    panel, use = gate_panel(bench)
-    old = await _on_panel(bench, panel, incumbent, f"{key}: gate panel, present release {incumbent.name}")
-    new = await _on_panel(bench, panel, candidate, f"{key}: gate panel, candidate {candidate.name}")
-    outcomes = [
-        PairedOutcome(task_id=task.id, family=task.template_id, old=before.success, new=after.success)
-        for task, before, after in zip(panel.tasks, old.values(), new.values(), strict=True)
-    ]
-    decision = decide(
-        outcomes,
-        candidate_id=candidate.id,
-        incumbent_id=incumbent.id,
-        panel_digest=panel.digest,
-        use=use,
-        settings=bench.settings.gate,
-        seed=bench.settings.seed,
-        tolerance=tolerance,
-    )
-    bench.store.add_gate(decision, run_id=bench.run_id)
-    return decision
-
-
-async def _on_panel(bench: Bench, panel: Panel, release: Release, title: str) -> dict[str, Outcome]:
-    requests = [bench.request(task, release, Phase.GATE, MemoryMode.FROZEN, arm=release.name) for task in panel.tasks]
-    return await bench.play(requests, phase=f"gate-{release.name}", title=title.replace("/", " "))
-
-
-def gate_panel(bench: Bench) -> tuple[Panel, int]:
-    """(panel, which use of it the next gate is). A panel whose error budget is used up is replaced by a fresh one.
-    Where the suite has no tasks for another, it is the last one, with a use more than it is good for."""
-    settings = bench.settings.gate
-    last: Panel | None = None
-    for generation in count():
-        panel = make_panel(
-            bench.suite,
-            Split.GATE,
-            settings.per_template,
-            offset=generation * settings.per_template,
-            generation=generation,
-        )
-        if last is not None and not panel.tasks:
-            return last, settings.uses + 1
-        used = bench.store.panel_uses(panel.digest)
-        if used < settings.uses:
-            return panel, used + 1
-        last = panel
-    raise AssertionError("a panel that nobody used comes sooner or later")
-
-
-def report_panel(bench: Bench) -> Panel:
-    settings = bench.settings.report
-    return make_panel(bench.suite, Split.REPORT, settings.per_template, offset=settings.seed_offset)

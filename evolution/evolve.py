@@ -7,9 +7,11 @@ from wisen.core.records import CurvePoint, GateAnswer, Note, ProgressEvent, RunR
 from wisen.core.workspace import Workspace
 from wisen.evolution.backbone import first_release
 from wisen.evolution.consolidating import consolidate
-from wisen.evolution.cycle import report_panel, run_cycle, used_up
+from wisen.evolution.cycle import run_cycle, used_up
+from wisen.evolution.gating import of_cycle
 from wisen.evolution.panels import require_tasks
 from wisen.evolution.reporting import make_report
+from wisen.evolution.run_panels import report_panel
 from wisen.evolution.settings import EvolveSettings
 from wisen.evolution.workbench import Bench
 
@@ -27,17 +29,23 @@ async def evolve(
     """
     started = time.monotonic()
     async with Bench("evolve", settings, workspace, on_event) as bench:
-        begin(bench)
-        await first_release(bench)
-        curve: list[CurvePoint] = []
-        for number in range(1, settings.cycles + 1):
-            if why := used_up(bench, number):
-                bench.emit(Note(text=f"{why}: the run ends after {number - 1} of {settings.cycles} cycles"))
-                break
-            curve.append(announced(bench, await run_cycle(bench, number)))
-            await consolidate(bench, number)
-        report = await make_report(bench, curve, report_panel(bench), command=command, started=started)
-        bench.store.finish_run(bench.run_id)
+        return await evolved(bench, settings.cycles, command=command, started=started)
+
+
+async def evolved(bench: Bench, cycles: int, *, command: str, started: float) -> RunReport:
+    """The run up to that many cycles in all, on a bench that is open. A cycle begins from the release that is present
+    then, whoever made it so. started: by `time.monotonic`."""
+    begin(bench)
+    await first_release(bench)
+    curve: list[CurvePoint] = []
+    for number in range(1, cycles + 1):
+        if why := used_up(bench, number):
+            bench.emit(Note(text=f"{why}: the run ends after {number - 1} of {cycles} cycles"))
+            break
+        curve.append(announced(bench, await run_cycle(bench, number)))
+        await consolidate(bench, number)
+    report = await make_report(bench, curve, report_panel(bench), command=command, started=started)
+    bench.store.finish_run(bench.run_id)
     return report
 
 
@@ -79,7 +87,7 @@ def refuse_other_runs(bench: Bench) -> None:
 def announced(bench: Bench, point: CurvePoint) -> CurvePoint:
     """Say how a cycle's gate decided."""
     names = {release.id: release.name for release in bench.store.releases()}
-    gates = (gate for gate in bench.store.gates(bench.run_id) if names[gate.candidate_id] == f"r{point.cycle}")
+    gates = (gate for gate in bench.store.gates(bench.run_id) if of_cycle(names[gate.candidate_id], point.cycle))
     decision = next(gates, None)
     if decision is None:
         bench.emit(Note(text=f"gate: cycle {point.cycle} brought nothing new to try; the present release stays"))
@@ -89,5 +97,5 @@ def announced(bench: Bench, point: CurvePoint) -> CurvePoint:
         GateAnswer.KEEP: "kept out",
         GateAnswer.NOT_ENOUGH_EVIDENCE: "not enough evidence",
     }[decision.answer]
-    bench.emit(Note(text=f"gate: r{point.cycle} {word}. {decision.reason}"))
+    bench.emit(Note(text=f"gate: {names[decision.candidate_id]} {word}. {decision.reason}"))
     return point

@@ -7,13 +7,16 @@ from pydantic import Field, model_validator
 from wisen.core.errors import SettingsError
 from wisen.core.records import Record, Split
 from wisen.core.settings import Settings
+from wisen.evolution.gates.settings import GateSettings
+from wisen.evolution.schedule.settings import ScheduleSettings
 from wisen.memory.consolidation import ConsolidationSettings
 from wisen.memory.distillers import COMPARING
 from wisen.memory.guard.settings import GuardSettings
 from wisen.memory.lifecycle import LifecycleSettings
 from wisen.memory.recall import RecallSettings
 from wisen.models.tiny import TinyShape
-from wisen.trainers.rft import RFTSettings
+from wisen.trainers.algorithms import make_algorithm
+from wisen.trainers.settings import TrainSettings
 from wisen.trainers.warmup import WarmupSettings
 
 FIRST_EXPLORE = {"sprout": 0.15, "tiny": 1.0}  # a policy that knows nothing of the tasks yet should try everything
@@ -46,24 +49,14 @@ class CollectSettings(Record):
     one the distiller gets all attempts at a task together, and none of them alone.
     """
 
-    first: int = Field(16, ge=1)
+    first: int = Field(12, ge=1)
     attempts: int = Field(1, ge=1)
-    per_template: int = Field(10, ge=1)
-    weak_extra: int = Field(6, ge=0)
+    per_template: int = Field(8, ge=1)
+    weak_extra: int = Field(4, ge=0)
     temperature: float = Field(1.0, ge=0)
     explore: float | None = Field(None, ge=0, le=1)
     first_explore: float | None = Field(None, ge=0, le=1)
     rewards: Literal["true", "shuffled"] = "true"  # "shuffled" is the control: outcomes are permuted among episodes
-
-
-class GateSettings(Record):
-    """A panel of `per_template` tasks of each template. Over `uses` gates the probability of any false promotion is at
-    most `alpha`: each use may spend an equal share."""
-
-    per_template: int = Field(10, ge=1)
-    alpha: float = Field(0.025, gt=0, lt=0.5)
-    uses: int = Field(3, ge=1)
-    resamples: int = Field(10_000, ge=100)
 
 
 class CreditSettings(LifecycleSettings):
@@ -127,7 +120,7 @@ class BenchSettings(Settings):
     judge: str = ""
     suite: str = "miniwob"
     suite_options: dict[str, Any] = {}
-    workers: int = Field(4, ge=1)
+    workers: int = Field(6, ge=1)
     threads: int = Field(1, ge=1)  # torch threads while episodes run; training has its own setting
     episode: EpisodeSettings = EpisodeSettings()
     recall: RecallSettings = RecallSettings()
@@ -151,7 +144,8 @@ class EvolveSettings(BenchSettings):
 
     `model` is empty for a built-in backbone, or a LiteLLM name. `backbone`: sprout, which ships with wisen, or "tiny",
     built on the spot from random weights (its shape `tiny`, its start `warmup`). `trainer` is "rft" or "none", where
-    only the memory evolves; left out, a built-in backbone is trained and a remote model is not. `distiller` writes the
+    only the memory evolves; left out, a built-in backbone is trained, by `train.algorithm`, and a remote model is not.
+    `distiller` writes the
     memory items; one that needs a language model writes with `writer`, or left out with the acting model.
     """
 
@@ -166,9 +160,10 @@ class EvolveSettings(BenchSettings):
     collect: CollectSettings = CollectSettings()
     credit: CreditSettings = CreditSettings()
     consolidate: ConsolidateSettings = ConsolidateSettings()
-    train: RFTSettings = RFTSettings()
+    train: TrainSettings = TrainSettings()
     gate: GateSettings = GateSettings()
     report: ReportSettings = ReportSettings()
+    schedule: ScheduleSettings = ScheduleSettings()  # read by `wisen schedule` alone
 
     @model_validator(mode="before")
     @classmethod
@@ -199,6 +194,8 @@ class EvolveSettings(BenchSettings):
                 f"{self.distiller} compares attempts at one task, and each is attempted once",
                 "set collect.attempts to 3",
             )
+        if self.trains:
+            self._trainable()
         if not self.remote_model:
             return self
         if not is_remote(self.model):
@@ -213,3 +210,16 @@ class EvolveSettings(BenchSettings):
         if self.exploration(1) > 0 or self.exploration(2) > 0:
             raise SettingsError(f"{self.model} cannot be made to act at random", "leave collect.explore out")
         return self
+
+    def _trainable(self) -> None:
+        """Raises `SettingsError` where the cycle would not have what the algorithm learns from."""
+        named = self.train.algorithm
+        if self.trainer not in ("", named):
+            raise SettingsError(f"trainer is {self.trainer}, and train.algorithm is {named}", "leave trainer out")
+        algorithm = make_algorithm(named, self.train.options)
+        if self.collect.attempts < algorithm.attempts:
+            raise SettingsError(
+                f"{named} compares attempts at one task, and each is attempted once", "set collect.attempts to 4"
+            )
+        if self.train.data.returns == "reward" and self.collect.rewards == "shuffled":
+            raise SettingsError("the control permutes successes, and train.data.returns is reward", "take success")

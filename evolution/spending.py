@@ -1,7 +1,9 @@
 """What a run's remote models took, in a line, and for its report."""
 
+from collections.abc import Iterable, Mapping
+
 from wisen.core.protocols import Metered, Model
-from wisen.core.records import Spent, Usage
+from wisen.core.records import Spent, Trajectory, Usage
 from wisen.core.store import Store
 
 
@@ -21,3 +23,14 @@ def acting(store: Store, run_id: str, model: str) -> Spent:
         if call.model == model
     ]
     return Spent(model=model, calls=len(calls), usage=sum(calls, Usage()))
+
+
+def of_all(models: Iterable[Model]) -> Usage:
+    """What the metered ones among them took since they were made."""
+    return sum((model.spent.usage for model in models if isinstance(model, Metered)), Usage())
+
+
+def unmetered(trajectory: Trajectory, models: Mapping[str, Model]) -> Usage:
+    """What an episode took of models that do not say themselves what they took. `models`: by name."""
+    calls = (call for step in trajectory.steps for call in step.calls)
+    return sum((call.reply.usage for call in calls if not isinstance(models.get(call.model), Metered)), Usage())

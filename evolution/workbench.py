@@ -6,10 +6,10 @@ The workbench is the only owner of store and index; what plays episodes returns 
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from wisen.agent.graph import Recaller
 from wisen.agent.judge import choose_judge
@@ -32,6 +32,7 @@ from wisen.core.records import (
     ProgressEvent,
     Release,
     Task,
+    Usage,
 )
 from wisen.core.workspace import Workspace
 from wisen.environments import registry
@@ -64,13 +65,19 @@ class Workbench(Generic[S]):
     """Opened with `async with`; owns the workspace's lock meanwhile.
 
     `kind` and the settings name the run. What may differ between a run and its continuation stays out of its identity:
-    how many cycles, how many workers, where a remote model is reached.
+    how many cycles, how many workers, where a remote model is reached, when cycles run.
     """
 
     def __init__(self, kind: str, settings: S, workspace: Workspace, on_event: Callable[[ProgressEvent], None]) -> None:
         self.settings, self.workspace, self.emit = settings, workspace, on_event
         self.identity = settings.model_dump(
-            mode="json", exclude={"cycles": True, "workers": True, "remote": {"api_base", "timeout", "retries"}}
+            mode="json",
+            exclude={
+                "cycles": True,
+                "workers": True,
+                "remote": {"api_base", "timeout", "retries"},
+                "schedule": True,
+            },
         )
         self.run_id = content_id(kind, self.identity)
         self.harness = harness_version(**settings.episode.limits)
@@ -78,7 +85,9 @@ class Workbench(Generic[S]):
         self._stack = AsyncExitStack()
         self._models: dict[str, Model] = {}
         self._opening = asyncio.Lock()
-        self._started = False
+        self._started: set[int] = set()
+        self._others: dict[str, Suite] = {}
+        self._unmetered = Usage()
 
     async def __aenter__(self) -> Self:
         try:
@@ -118,6 +127,11 @@ class Workbench(Generic[S]):
             harness=self.harness,
             parent_id=parent.id if parent else None,
         )
+
+    @property
+    def took(self) -> Usage:
+        """What models took since this was opened: all that metered ones say, and what episodes tell of the others."""
+        return spending.of_all(self._models.values()) + self._unmetered
 
     def model(self, name: str) -> Model:
         """The model of that name, opened once: the random policy, a checkpoint of this workspace, or a remote one."""
@@ -178,10 +192,13 @@ class Workbench(Generic[S]):
             **self.settings.episode.model_dump(),
         )
 
-    async def play(self, requests: Sequence[EpisodeRequest], *, phase: str, title: str) -> dict[str, Outcome]:
+    async def play(
+        self, requests: Sequence[EpisodeRequest], *, phase: str, title: str, suite: Suite | None = None
+    ) -> dict[str, Outcome]:
         """Play what the store does not hold yet; returns the outcomes of all, in the order of the requests.
 
-        All requests share one release, whose bank version is what they recall from.
+        All requests share one release, whose bank version is what they recall from, and one suite, the run's own or
+        another.
         """
         ids = [request.trajectory_id for request in requests]
         present = self.store.present(ids)
@@ -192,11 +209,12 @@ class Workbench(Generic[S]):
             before = self.store.outcomes(present).values()
             solved, done = sum(outcome.success for outcome in before), len(present)
             proven = any(outcome.end is not EpisodeEnd.FAILED for outcome in before)
-            rollouts = await self._rollouts(todo[0].release, todo[0].memory, proven=proven)
+            rollouts = await self._rollouts(todo[0].release, todo[0].memory, suite, proven=proven)
             # Closed here and now: if the store refuses an episode, no worker plays on while the suite stops.
             async with aclosing(rollouts.run(todo)) as episodes:
                 async for episode in episodes:
                     self.store.add_episode(episode)
+                    self._unmetered += spending.unmetered(episode.trajectory, self._models)
                     done += 1
                     solved += any(verdict.success for verdict in episode.verdicts)
                     self.emit(Advanced(phase=phase, done=done, note=f"{100 * solved / done:.0f} % solved"))
@@ -205,16 +223,27 @@ class Workbench(Generic[S]):
         outcomes = self.store.outcomes(ids)
         return {key: outcomes[key] for key in ids}
 
-    async def running_suite(self) -> Suite:
-        """The suite, started once."""
+    async def running_suite(self, suite: Suite | None = None) -> Suite:
+        """The suite, or another one, started once."""
+        suite = self.suite if suite is None else suite
         async with self._opening:  # an application may play several at once
-            if not self._started:
-                await self.suite.start()
-                self._started = True
-        return self.suite
+            if id(suite) not in self._started:
+                await suite.start()
+                self._started.add(id(suite))
+        return suite
 
-    async def _rollouts(self, release: Release, memory: MemoryMode, *, proven: bool) -> LocalRollouts:
-        await self.running_suite()
+    def other_suite(self, name: str, options: Mapping[str, Any]) -> Suite:
+        """A suite beside the run's own, made once and stopped with it."""
+        key = content_id("suite", name, dict(options))
+        if key not in self._others:
+            self._others[key] = registry.create(name, **options)
+            self._stack.push_async_callback(self._others[key].stop)
+        return self._others[key]
+
+    async def _rollouts(
+        self, release: Release, memory: MemoryMode, suite: Suite | None, *, proven: bool
+    ) -> LocalRollouts:
+        suite = await self.running_suite(suite)
         if is_remote(release.model):
             from wisen.models.remote import load_litellm
 
@@ -227,7 +256,7 @@ class Workbench(Generic[S]):
             await self.embedder.embed(["ready"])  # loads it here: within an episode that would count against its time
             recaller = await self._recaller(snapshot, memory)
         return LocalRollouts(
-            self.suite,
+            suite,
             self.model(release.model),
             self._judge(),
             workers=self.settings.workers,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wisen.core.records import JSON, Author, EventKind, ItemStatus, LedgerEvent, MemoryItem, Trust
-from wisen.memory.folding import LEGAL_MOVES, RECALLABLE, RESTING, BankError, Snapshot
+from wisen.memory.folding import LEGAL_MOVES, RECALLABLE, RESTING, BankError, Snapshot, copied
 from wisen.memory.guard import Doubt, GuardVerdict
 from wisen.memory.items import identified, joined
 
@@ -21,7 +21,7 @@ class Draft:
 
     @classmethod
     def of(cls, now: Snapshot) -> "Draft":
-        return cls(dict(now.items), dict(now.statuses))
+        return cls(copied(now.items), copied(now.statuses))
 
     def enter(
         self,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from wisen.core.ids import derived_seed
 from wisen.core.records import Message, ModelRequest, SpanKind
 from wisen.models.tokens import Codec
-from wisen.trainers.dataset import Row, continuation
+from wisen.trainers.dataset import Row, Source, continuation
 
 _QUOTED = re.compile(r'"([^"\n]+)"')
 
@@ -39,9 +39,12 @@ def renamed(row: Row, codec: Codec, pool: Sequence[str], *, share: float, seed: 
         sampled, admitted = codec.answer(request.options, row.choice)
     except ValueError:  # different as text, the same as tokens
         return None
-    prompt, _ = codec.prompt(request.messages)
+    prompt, ranges = codec.prompt(request.messages)
+    spans = [span for message in request.messages for span in message.spans]
+    memory = tuple(place for span, place in zip(spans, ranges, strict=True) if span.kind is SpanKind.MEMORY)
     ids, trained, allowed = continuation(prompt, sampled, admitted)
-    return replace(row, ids=ids, trained=trained, allowed=allowed, request=request)
+    made = replace(row, ids=ids, trained=trained, allowed=allowed, request=request, old=(), source=Source.RENAMED)
+    return replace(made, memory=memory if row.memory else ())
 
 
 def _rename(request: ModelRequest, names: dict[str, str]) -> ModelRequest:

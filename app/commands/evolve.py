@@ -35,7 +35,7 @@ def run_evolve(
     from wisen.evolution.settings import EvolveSettings
 
     default = DEFAULT_FILE if DEFAULT_FILE.is_file() else None
-    settings = _resolved(EvolveSettings, config or default, assignments, flags)
+    settings = resolved(EvolveSettings, config or default, assignments, flags)
     if dry_run:
         _print_toml(settings)
         return
@@ -48,10 +48,8 @@ def run_evolve(
         if prepare_only:
             drive(lambda: prepare(settings, workspace, on_event=progress.on_event), console)
             return
-        report = drive(lambda: evolve(settings, workspace, on_event=progress.on_event, command=_command()), console)
-    folder = _folder(workspace, report.run_id)
-    _put(folder / SETTINGS, as_toml(settings.model_dump(mode="json")).encode())
-    _put(folder / RECORD, report.model_dump_json(indent=1).encode())
+        report = drive(lambda: evolve(settings, workspace, on_event=progress.on_event, command=command_line()), console)
+    keep_report(report, settings, workspace)
     _show(report, workspace, console)
 
 
@@ -60,7 +58,7 @@ def run_play(
 ) -> None:
     from wisen.evolution.settings import RunSettings
 
-    settings = _resolved(RunSettings, config, assignments, flags)  # wisen.toml is evolve's: it has other tables
+    settings = resolved(RunSettings, config, assignments, flags)  # wisen.toml is evolve's: it has other tables
     if dry_run:
         _print_toml(settings)
         return
@@ -120,9 +118,20 @@ def _toml_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _resolved(shape: type[S], config: Path | None, assignments: Sequence[str], flags: Mapping[str, Any]) -> S:
+def resolved(shape: type[S], config: Path | None, assignments: Sequence[str], flags: Mapping[str, Any]) -> S:
     given = {key: value for key, value in flags.items() if value is not None}
     return load(shape, file=config, overrides=merged(nested(assignments), given))
+
+
+def keep_report(report: RunReport, settings: Settings, workspace: Workspace, *, numbered: bool = False) -> None:
+    """Into the run's folder, with the settings that it had; `wisen report` shows it. numbered: also under a name with
+    the number of its cycles, which no later one takes."""
+    folder = _folder(workspace, report.run_id)
+    _put(folder / SETTINGS, as_toml(settings.model_dump(mode="json")).encode())
+    record = report.model_dump_json(indent=1).encode()
+    _put(folder / RECORD, record)
+    if numbered:
+        _put(folder / f"report-{len(report.curve)}.json", record)
 
 
 def _show(report: RunReport, workspace: Workspace, console: Console) -> None:
@@ -161,5 +170,5 @@ def _near(path: Path) -> str:
         return str(path)
 
 
-def _command() -> str:
+def command_line() -> str:
     return " ".join(["wisen", *sys.argv[1:]])

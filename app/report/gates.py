@@ -36,6 +36,10 @@ def result(report: RunReport, gate: GateDecision) -> str:
 def why(gate: GateDecision) -> str:
     """Why the gate answered so: the two figures that it reads, and what follows."""
     n, stays = tally(gate), "The present release stays."
+    if gate.answer is not GateAnswer.PROMOTE and gate.lower_bound > 0 and gate.p_value <= gate.alpha:
+        held = "; ".join(one.reason for one in gate.noninferior if one.answer is not GateAnswer.PROMOTE)
+        word = "Not promoted" if gate.answer is GateAnswer.KEEP else "Not enough evidence"
+        return f"{word}: ahead on these tasks, but it must not get worse elsewhere, which is not shown. {held}. {stays}"
     above, small = gate.lower_bound > 0, gate.p_value <= gate.alpha
     evidence = (
         f"the lower bound of the difference, {f.points(gate.lower_bound)}\u00a0points, is "
@@ -56,8 +60,11 @@ def why(gate: GateDecision) -> str:
 def _needed(gate: GateDecision) -> str:
     if not gate.tasks_needed:
         return ""
-    tasks = f.count(gate.tasks_needed, "task")
-    return f" About {tasks} would decide, if the difference stayed as seen (there were {len(gate.outcomes):,})."
+    if gate.claim == "families":
+        units, there = f.count(gate.tasks_needed, "family", "families"), len({one.family for one in gate.outcomes})
+    else:
+        units, there = f.count(gate.tasks_needed, "task"), len({one.task_id for one in gate.outcomes})
+    return f" About {units} would decide, if the difference stayed as seen (there were {there:,})."
 
 
 def budget(gate: GateDecision) -> str:

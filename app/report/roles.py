@@ -83,7 +83,8 @@ def tried(report: RunReport, point: CurvePoint) -> bool:
     """Whether the cycle had a candidate of its own: a gate tried one by the cycle's name. A cycle that brought nothing
     new has none."""
     names = {name_of(report, gate.candidate_id) for gate in report.gates}
-    return len(report.gates) >= len(report.curve) or f"r{point.cycle}" in names
+    own = {f"r{point.cycle}{part}" for part in ("", "w", "m")}  # parts of it may have competed
+    return len(report.gates) >= len(report.curve) or bool(own & names)
 
 
 def untried(report: RunReport) -> tuple[CurvePoint, ...]:

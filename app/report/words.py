@@ -127,7 +127,9 @@ def the_loop(report: RunReport) -> str:
     if memory_only(report):
         made = "The model stays as it is. The same model with the memory so far is the candidate"
     else:
-        made = "The model is then trained on the agent’s own successes. New model and memory together are the candidate"
+        by = (report.settings.get("train") or {}).get("algorithm", "rft")
+        what = "successes" if by == "rft" else f"attempts, by {by}"
+        made = f"The model is then trained on the agent’s own {what}. New model and memory together are the candidate"
     return f"{agent}. {cycles} {taught}. {made}: it becomes the present release only if a gate lets it pass."
 
 

@@ -36,10 +36,12 @@ from wisen.core.records.memory import (
 )
 from wisen.core.records.progress import Advanced, Note, PhaseEnded, PhaseStarted, ProgressEvent
 from wisen.core.records.release import (
+    Ablation,
     Checkpoint,
     GateAnswer,
     GateDecision,
     Interval,
+    NonInferiority,
     PairedOutcome,
     Panel,
     Release,
@@ -66,6 +68,7 @@ from wisen.core.records.trajectory import EpisodeEnd, Outcome, Phase, Step, Traj
 __all__ = [
     "FOR_THE_JUDGE",
     "JSON",
+    "Ablation",
     "Action",
     "Acts",
     "Advanced",
@@ -98,6 +101,7 @@ __all__ = [
     "ModelReply",
     "ModelRequest",
     "Moment",
+    "NonInferiority",
     "Note",
     "Observation",
     "Occasion",

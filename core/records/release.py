@@ -78,8 +78,42 @@ class GateAnswer(StrEnum):
     NOT_ENOUGH_EVIDENCE = "not_enough_evidence"
 
 
+class NonInferiority(Record):
+    """How a candidate did where it must not be worse by `margin`. In `outcomes` old and new say whether it went well:
+    the task was solved, or no violation was seen. `answer` is "promote" where that it is not worse is shown at `alpha`,
+    "keep" where it costs `margin` or more as seen."""
+
+    name: str
+    measure: str
+    margin: float
+    alpha: float
+    panel_digest: str
+    outcomes: tuple[PairedOutcome, ...]
+    difference: Interval
+    p_value: float
+    answer: GateAnswer
+    tasks_needed: int | None = None
+    reason: str = ""
+
+
+class Ablation(Record):
+    """A part of the candidate on the gate panel, against the present release: `parts` says what was new. It decides
+    nothing unless it competed; then `p_value` is adjusted for that."""
+
+    parts: str
+    release_id: str
+    outcomes: tuple[PairedOutcome, ...]
+    difference: Interval
+    p_value: float
+
+
 class GateDecision(Record):
-    """The evidence and the answer. `alpha` is this use's share of the panel's error budget, one-sided."""
+    """The evidence and the answer. `alpha` is this use's share of the panel's error budget, one-sided.
+
+    `difference` is of means over units: tasks, or families where the claim is about them. `kind` and `claim` are the
+    settings'; `test` names what `lower_bound` and `p_value` come from. `of`: how many units the panel has, if not all
+    of them were played.
+    """
 
     id: str
     candidate_id: str
@@ -90,8 +124,14 @@ class GateDecision(Record):
     outcomes: tuple[PairedOutcome, ...]
     difference: Interval
     lower_bound: float  # one-sided, at 1 - alpha: what the decision reads
-    p_value: float  # exact McNemar, one-sided: what else it reads
+    p_value: float  # one-sided: what else it reads
     answer: GateAnswer
-    tasks_needed: int | None = None
+    tasks_needed: int | None = None  # in all; families where the claim is about them
     uses: int | None = None  # how many uses the panel's error budget is spread over, if it is bounded
     reason: str = ""
+    kind: str = "fixed"
+    claim: str = "tasks"
+    test: str = "mcnemar"  # or "betting"
+    of: int | None = None
+    noninferior: tuple[NonInferiority, ...] = ()
+    ablation: tuple[Ablation, ...] = ()

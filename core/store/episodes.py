@@ -94,9 +94,11 @@ class Episodes(StoreBase):
                 for found in connection.scalars(select(TrajectoryRow.id).where(TrajectoryRow.id.in_(chunk)))
             }
 
-    def count_trajectories(self) -> int:
+    def count_trajectories(self, *, run_id: str | None = None, phase: Phase | None = None) -> int:
+        """Of one run, of one phase, or of all."""
+        query = select(func.count()).select_from(TrajectoryRow).where(*_within(run_id, phase))
         with self._read("the number of trajectories") as connection:
-            return connection.execute(select(func.count()).select_from(TrajectoryRow)).scalar_one()
+            return connection.execute(query).scalar_one()
 
     def trajectory(self, id: str) -> Trajectory | None:
         return next(iter(self.trajectories([id])), None)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from wisen.core.records import JSON, EventKind, LedgerEvent, MemoryItem, utcnow
 from wisen.core.store.base import StoreBase, as_text, chunks, next_seq, parse, to_body
@@ -22,20 +22,7 @@ class Ledger(StoreBase):
                 if get_mark(connection, mark[0], mark[1]) is not None:
                     return first - 1
                 put_mark(connection, *mark)
-            now = utcnow()
-            rows = [
-                {
-                    "seq": seq,
-                    "kind": event.kind,
-                    "item_id": event.item_id,
-                    "created_at": now,
-                    "body": to_body(event.model_copy(update={"seq": seq})),
-                }
-                for seq, event in enumerate(events, start=first)
-            ]
-            if rows:
-                connection.execute(insert(LedgerRow), rows)
-            return first - 1 + len(rows)
+            return append_to(connection, events)
 
     def events(self, up_to: int | None = None, *, after: int = 0) -> tuple[LedgerEvent, ...]:
         """The events in order; with `up_to`, those that made that version; with `after`, those since that one."""
@@ -71,3 +58,21 @@ class Ledger(StoreBase):
         """The `seq` of the last event, 0 for the empty bank."""
         with self._read("the bank version") as connection:
             return next_seq(connection, LedgerRow.seq) - 1
+
+
+def append_to(connection: Connection, events: Sequence[LedgerEvent]) -> int:
+    """Append within a transaction that writes more than this; returns the bank version."""
+    first, now = next_seq(connection, LedgerRow.seq), utcnow()
+    rows = [
+        {
+            "seq": seq,
+            "kind": event.kind,
+            "item_id": event.item_id,
+            "created_at": now,
+            "body": to_body(event.model_copy(update={"seq": seq})),
+        }
+        for seq, event in enumerate(events, start=first)
+    ]
+    if rows:
+        connection.execute(insert(LedgerRow), rows)
+    return first - 1 + len(rows)

@@ -1,5 +1,7 @@
 """Checkpoints, releases, gates, and the events that say which release is the present one."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, func, insert, select
 
 from wisen.core.errors import StoreError
@@ -7,12 +9,14 @@ from wisen.core.records import (
     Checkpoint,
     GateAnswer,
     GateDecision,
+    LedgerEvent,
     Release,
     ReleaseEvent,
     ReleaseEventKind,
     utcnow,
 )
 from wisen.core.store.base import StoreBase, as_text, next_seq, parse, to_body
+from wisen.core.store.ledger import append_to
 from wisen.core.store.runs import require_run
 from wisen.core.store.tables import CheckpointRow, GateRow, ReleaseEventRow, ReleaseRow
 
@@ -23,22 +27,7 @@ class Releases(StoreBase):
     def add_checkpoint(self, checkpoint: Checkpoint) -> bool:
         """Register weights. False, and no change, when an equal one is there. A name is never reused: `StoreError`."""
         with self._write(f"checkpoint {checkpoint.name}") as connection:
-            query = select(as_text(CheckpointRow.body)).where(CheckpointRow.name == checkpoint.name)
-            known = connection.execute(query).scalar_one_or_none()
-            if known is not None:
-                if parse(Checkpoint, known) != checkpoint:
-                    raise StoreError(f"there is another checkpoint named {checkpoint.name}", "choose a new name")
-                return False
-            connection.execute(
-                insert(CheckpointRow).values(
-                    name=checkpoint.name,
-                    seq=next_seq(connection, CheckpointRow.seq),
-                    sha256=checkpoint.sha256,
-                    created_at=utcnow(),
-                    body=to_body(checkpoint),
-                )
-            )
-        return True
+            return _add_checkpoint(connection, checkpoint)
 
     def checkpoint(self, name: str) -> Checkpoint | None:
         with self._read("a checkpoint") as connection:
@@ -52,8 +41,16 @@ class Releases(StoreBase):
             bodies = connection.scalars(select(as_text(CheckpointRow.body)).order_by(CheckpointRow.seq))
             return tuple(parse(Checkpoint, body) for body in bodies)
 
-    def add_release(self, release: Release, reason: str = "") -> bool:
+    def add_release(
+        self,
+        release: Release,
+        reason: str = "",
+        *,
+        checkpoints: Sequence[Checkpoint] = (),
+        ledger: Sequence[LedgerEvent] = (),
+    ) -> bool:
         """Register a release with its `CREATED` event. False, and no change, when an equal one is there.
+        `checkpoints` and `ledger`: weights and bank that come with it, from elsewhere, in the same transaction.
 
         Raises `StoreError` when the id or the name belongs to another release.
         """
@@ -69,6 +66,9 @@ class Releases(StoreBase):
                     f"release {release.name} ({release.id}) has the id or name of {known[0].name} ({known[0].id})",
                     "releases never change: give it a new id and name",
                 )
+            for checkpoint in checkpoints:
+                _add_checkpoint(connection, checkpoint)
+            append_to(connection, ledger)
             connection.execute(
                 insert(ReleaseRow).values(
                     id=release.id,
@@ -103,10 +103,18 @@ class Releases(StoreBase):
             return tuple(parse(ReleaseEvent, body) for body in bodies)
 
     def append_release_event(
-        self, kind: ReleaseEventKind, release_id: str, gate_id: str | None = None, reason: str = ""
+        self,
+        kind: ReleaseEventKind,
+        release_id: str,
+        gate_id: str | None = None,
+        reason: str = "",
+        *,
+        ledger: Sequence[LedgerEvent] = (),
     ) -> ReleaseEvent:
-        """Append an event and return it with its `seq`. Raises `StoreError` for an unknown release."""
+        """Append an event and return it with its `seq`. `ledger`: what becomes of the bank with it, in the same
+        transaction. Raises `StoreError` for an unknown release."""
         with self._write(f"a release event ({kind})") as connection:
+            append_to(connection, ledger)
             return _append(connection, kind, release_id, gate_id, reason)
 
     def current_release(self) -> Release | None:
@@ -183,3 +191,22 @@ def _append(
         )
     )
     return event
+
+
+def _add_checkpoint(connection: Connection, checkpoint: Checkpoint) -> bool:
+    query = select(as_text(CheckpointRow.body)).where(CheckpointRow.name == checkpoint.name)
+    known = connection.execute(query).scalar_one_or_none()
+    if known is not None:
+        if parse(Checkpoint, known) != checkpoint:
+            raise StoreError(f"there is another checkpoint named {checkpoint.name}", "choose a new name")
+        return False
+    connection.execute(
+        insert(CheckpointRow).values(
+            name=checkpoint.name,
+            seq=next_seq(connection, CheckpointRow.seq),
+            sha256=checkpoint.sha256,
+            created_at=utcnow(),
+            body=to_body(checkpoint),
+        )
+    )
+    return True

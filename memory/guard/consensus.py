@@ -8,9 +8,9 @@ Two items agree where the kinds of steps that they share weigh enough against al
 more, the fewer items take it. What a step is given is not compared. Each task that taught an item is one vote, up to
 `most_votes` of one item. Two decisions follow:
 
-- `corroborated`: enough of an item's neighbours agree with it. Where there is corroborated advice for a query, advice
-  that nobody corroborates is not shown with it (`held_back`), unless its situation is by far the nearest: then it is
-  the first of its kind.
+- `corroborated`: enough of an item's neighbours agree with it, it adds little to what these do, and it leaves out
+  little of what nearly all of these do. Where there is corroborated advice for a query, advice that nobody corroborates
+  is not shown with it (`held_back`), unless its situation is by far the nearest: then it is the first of its kind.
 - `departure`: in its very situation most agree with each other and hardly any with the item, which is then an outlier
   to be set aside. Where fewer than `quorum` others have a say, or no majority of them agrees, nothing is said: a
   newcomer without neighbours is no outlier.
@@ -32,8 +32,11 @@ class ConsensusSettings(Record):
     of two items that agree. support: share of the neighbours' votes that must agree with an item, and alone: most
     weight of what none of these does, as a share of all that the item does.
 
-    corroboration: near: least cosine of two situations (`when_to_use`) to be neighbours. lead: how much nearer to the
-    query an item's situation must be than that of any corroborated one, to be shown without corroboration.
+    corroboration: near: least cosine of two situations (`when_to_use`) to be neighbours. least: so many votes must
+    agree: a single other item may be a forger's too. usual: what more than this share of the agreeing votes does is
+    usual, and left_out: most weight of the usual that an item leaves out, as a share of all that it does. lead: how
+    much nearer to the query an item's situation must be than that of any corroborated one, to be shown without
+    corroboration.
 
     Outliers: related: least cosine of two situations to be the same, and margin: how much farther they may be from each
     other than from their nearest (see `situations`). quorum: votes that the others must have. majority: more than this
@@ -43,8 +46,11 @@ class ConsensusSettings(Record):
     alike: float = Field(0.4, gt=0, le=1)
     support: float = Field(0.15, gt=0, lt=1)
     alone: float = Field(0.3, gt=0, le=1)
-    near: float = Field(0.25, ge=-1, le=1)
-    lead: float = Field(0.6, ge=0, le=2)
+    near: float = Field(0.15, ge=-1, le=1)
+    least: int = Field(2, ge=1)
+    usual: float = Field(0.75, gt=0, lt=1)
+    left_out: float = Field(0.2, gt=0, le=1)
+    lead: float = Field(0.8, ge=0, le=2)
     related: float = Field(0.4, ge=-1, le=1)
     margin: float = Field(0.2, ge=0, le=2)
     quorum: int = Field(3, ge=2)
@@ -88,10 +94,10 @@ def agreement(one: Reading, other: Reading, weights: Weights) -> float:
     if one.acts != other.acts:
         return 0.0
     mine, others = _steps(one), _steps(other)
-    total = sum(weights.get(what, 0.0) for what in mine | others)
+    total = _weight(mine | others, weights)
     if total <= 0:
         return 1.0 if mine == others else 0.0
-    return sum(weights.get(what, 0.0) for what in mine & others) / total
+    return _weight(mine & others, weights) / total
 
 
 def departure(
@@ -100,55 +106,70 @@ def departure(
     """How the item departs from related ones, None where it does not, or where they cannot tell. `others` may hold the
     item itself, and readings of the other form: neither has a say."""
     others = [one for one in others if one.acts == reading.acts and one.item_id != reading.item_id and one.steps]
+    others.sort(key=lambda one: one.item_id)  # so that the order in which they come decides no tie
     votes = {one.item_id: _votes(one, settings) for one in others}
     total = sum(votes.values())
     if not reading.steps or total < settings.quorum or total <= _votes(reading, settings):
         return None
 
-    enough, alone = _support(reading, others, weights, settings)
-    if enough and (len(alone) < 2 or _light(alone, reading, weights, settings)):
+    enough, friends = _support(reading, others, weights, settings)
+    beyond, own = _beyond(reading, friends), _steps(reading)
+    if enough and (len(beyond) < 2 or _weight(beyond, weights) <= settings.alone * _weight(own, weights)):
         return None  # a single step of its own may be a find
     groups = [_friends(one, others, weights, settings) for one in others]
     majority = max(groups, key=lambda group: (sum(votes[one.item_id] for one in group), [one.item_id for one in group]))
     agreeing = sum(votes[one.item_id] for one in majority)
     if agreeing < settings.quorum or agreeing <= settings.majority * total:
         return None
-    common = {
-        what
-        for what in {step for one in majority for step in _steps(one)}
-        if 2 * sum(votes[one.item_id] for one in majority if what in _steps(one)) > agreeing
-    }
-    own = _steps(reading)
+    common = _shared(majority, 0.5, settings)
     return Departure(
         item_id=reading.item_id,
         common=tuple(sorted(common, key=lambda what: (_place(what, majority), what))),
         missing=tuple(sorted(common - own)),
-        foreign=tuple(sorted(own - {step for one in majority for step in _steps(one)})),
+        foreign=tuple(sorted(_beyond(reading, majority))),
         others=tuple(sorted(one.item_id for one in majority)),
     )
 
 
 def corroborated(reading: Reading, others: Sequence[Reading], weights: Weights, settings: ConsensusSettings) -> bool:
-    """Whether enough of the others' votes agree with the item, and what it does beyond these does not weigh much."""
-    enough, alone = _support(reading, others, weights, settings)
-    return enough and _light(alone, reading, weights, settings)
+    """Whether enough of the others' votes agree with the item, and both what it does beyond these and what it leaves
+    out of the usual weigh little."""
+    enough, friends = _support(reading, others, weights, settings)
+    if not enough or sum(_votes(one, settings) for one in friends) < settings.least:
+        return False
+    beyond = _beyond(reading, friends)
+    left_out = _shared(friends, settings.usual, settings) - _steps(reading)
+    most = _weight(_steps(reading), weights)
+    return _weight(beyond, weights) <= settings.alone * most and _weight(left_out, weights) <= settings.left_out * most
 
 
 def _support(
     reading: Reading, others: Sequence[Reading], weights: Weights, settings: ConsensusSettings
-) -> tuple[bool, set[str]]:
-    """Whether enough agree, and the steps that none of those who do takes."""
+) -> tuple[bool, list[Reading]]:
+    """Whether enough agree, and who."""
     total = sum(_votes(one, settings) for one in others if one.acts == reading.acts)
     friends = _friends(reading, others, weights, settings)
-    enough = bool(friends) and sum(_votes(one, settings) for one in friends) >= settings.support * total
-    return enough, _steps(reading) - {step for one in friends for step in _steps(one)}
+    return bool(friends) and sum(_votes(one, settings) for one in friends) >= settings.support * total, friends
 
 
-def _light(steps: set[str], reading: Reading, weights: Weights, settings: ConsensusSettings) -> bool:
-    def weight(some: set[str]) -> float:
-        return sum(weights.get(what, 0.0) for what in some)
+def _beyond(reading: Reading, friends: Iterable[Reading]) -> set[str]:
+    """The steps that none of these takes."""
+    return _steps(reading) - {step for one in friends for step in _steps(one)}
 
-    return weight(steps) <= settings.alone * weight(_steps(reading))
+
+def _shared(among: Sequence[Reading], share: float, settings: ConsensusSettings) -> set[str]:
+    """The steps that more than this share of their votes takes."""
+    votes = {one.item_id: _votes(one, settings) for one in among}
+    total = sum(votes.values())
+    return {
+        what
+        for what in {step for one in among for step in _steps(one)}
+        if sum(votes[one.item_id] for one in among if what in _steps(one)) > share * total
+    }
+
+
+def _weight(steps: Iterable[str], weights: Weights) -> float:
+    return math.fsum(weights.get(what, 0.0) for what in steps)  # exact, so that the order of a set plays no part
 
 
 def _friends(

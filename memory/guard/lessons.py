@@ -3,13 +3,13 @@
 The second half of A-MemGuard's dual memory (arXiv 2510.02373): a departure that was noticed once is known when it comes
 again. A lesson is no memory item and is never recalled as one. It is a fold over the ledger, where each quarantine by
 consensus keeps its departure, so it needs no table and a bank that is set back forgets none. A person who approves the
-item withdraws it. What a lesson says is made of what the others do: nothing of the item that was set aside is in it.
+item withdraws it.
 """
 
 from collections.abc import Iterable, Sequence
 
 from wisen.core.records import EventKind, ItemKind, ItemStatus, LedgerEvent, MemoryItem, Record, Scope
-from wisen.memory.guard.consensus import Departure, departs_alike, listed
+from wisen.memory.guard.consensus import Departure, departs_alike
 from wisen.memory.guard.steps import Reading
 from wisen.memory.guard.verdict import Doubt
 
@@ -25,16 +25,6 @@ class Lesson(Record):
     scope: Scope
     when_to_use: str
     version: int  # of the bank that set it aside
-
-    @property
-    def text(self) -> str:
-        """To be read before acting in such a situation."""
-        said = f"Usual here: {', then '.join(self.departure.common)}."
-        if self.departure.missing:
-            said += f" Advice that leaves out {listed(self.departure.missing)} was set aside."
-        if self.departure.foreign:
-            said += " Advice with steps that belong to none of these was set aside."
-        return said
 
 
 def doubt_of(departure: Departure) -> Doubt:

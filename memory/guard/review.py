@@ -4,6 +4,7 @@ where there is one, and leaves every decision to `consensus`, `situations` and `
 import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +32,7 @@ from wisen.memory.guard.verdict import Doubt
 from wisen.memory.transcript import fenced
 
 Pool = tuple[ItemKind, str, str]  # kind, suite, environment: what is comparable at all
-# Least cosines of a lesson's situation: with that of an item that may repeat what it warns of, and with a query before
-# which it is to be read.
-SAME, TO_READ = 0.75, 0.6
+SAME = 0.75  # least cosine of the situations of a lesson and of an item that may repeat what it warns of
 _PLACEHOLDER = re.compile(r"<\d+>")
 _ASK = """You are an agent. The note below is all that you remember of situations like this one. Say what you would do
 if you followed it: one step a line, no numbers, no explanations. Write actions in the form that the note has.
@@ -49,7 +48,7 @@ class Review:
     ) -> None:
         self.settings = settings or ConsensusSettings()
         self._embedder, self._model = embedder, model
-        self._said: dict[str, str] = {}
+        self._read: dict[str, Reading] = {}
         self._looked: tuple[Snapshot, NDArray[np.float64] | None, frozenset[str]] | None = None
 
     async def doubts(
@@ -79,15 +78,6 @@ class Review:
     async def sure(self, snapshot: Snapshot) -> frozenset[str]:
         """The recallable items that others corroborate, that were measured to help, or that a person wrote."""
         return (await self._looked_over(snapshot))[1]
-
-    async def lessons_for(self, query: str, lessons: Sequence[Lesson], most: int = 1) -> tuple[Lesson, ...]:
-        """The lessons to read before acting on a query, nearest first: at most so many, of situations like it."""
-        if not lessons:
-            return ()
-        vectors = await self._situations([query, *(one.when_to_use for one in lessons)])
-        cosines = vectors[1:] @ vectors[0]
-        order = sorted(range(len(lessons)), key=lambda place: (-cosines[place], place))
-        return tuple(lessons[place] for place in order if cosines[place] >= TO_READ)[:most]
 
     async def _looked_over(self, snapshot: Snapshot) -> tuple[NDArray[np.float64] | None, frozenset[str]]:
         """What the situations of a bank version share, and its sure items. Embeds each situation once."""
@@ -123,7 +113,7 @@ class Review:
         near = np.flatnonzero((without(mean, old) @ without(mean, own).T >= least).any(axis=1))
         items, old = [items[int(place)] for place in near], old[near]
         readings = {one.item_id: one for one in await self._readings([*items, *fresh])}
-        found = await self._repeated(fresh, own, lessons, readings)
+        found = await self._repeated(fresh, without(mean, own), lessons, readings, mean)
         rows = [place for place, item in enumerate(fresh) if item.id not in found]
         kept = [*items, *(fresh[place] for place in rows)]
         places = related(without(mean, np.concatenate([old, own[rows]])), least, self.settings.margin)
@@ -142,10 +132,13 @@ class Review:
         situations: NDArray[np.float64],
         lessons: Sequence[Lesson],
         readings: Mapping[str, Reading],
+        mean: NDArray[np.float64] | None,
     ) -> dict[str, Doubt]:
         """The new items that do what was set aside in such a situation before."""
+        if not lessons:
+            return {}
         found: dict[str, Doubt] = {}
-        taught = await self._situations([one.when_to_use for one in lessons])
+        taught = without(mean, await self._situations([one.when_to_use for one in lessons]))
         for item, vector in zip(fresh, situations, strict=True):
             near = [one for one, other in zip(lessons, taught, strict=True) if float(other @ vector) >= SAME]
             known = None if item.trust is Trust.PERSON else repeated(readings[item.id], near)
@@ -154,8 +147,10 @@ class Review:
         return found
 
     async def _readings(self, items: Sequence[MemoryItem]) -> list[Reading]:
-        said = await self._induced(items)
-        readings = [reading_of(item, text) for item, text in zip(items, said, strict=True)]
+        new = [item for item in items if item.id not in self._read]
+        for item, said in zip(new, await self._induced(new), strict=True):
+            self._read[item.id] = reading_of(item, said)
+        readings = [replace(self._read[item.id], sources=item.source_tasks) for item in items]  # evidence may be joined
         texts = sentences(readings)
         return named(readings, texts, await self._embedder.embed(texts)) if texts else readings
 
@@ -165,11 +160,7 @@ class Review:
         if model is None:
             return [None] * len(items)
 
-        async def ask(item: MemoryItem) -> None:
-            self._said[item.id] = (await model.call(induction(item))).text
-
-        await asyncio.gather(*(ask(item) for item in items if item.id not in self._said))
-        return [self._said[item.id] for item in items]
+        return [one.text for one in await asyncio.gather(*(model.call(induction(item)) for item in items))]
 
     async def _situations(self, texts: Iterable[str]) -> NDArray[np.float64]:
         """[n, d]; the placeholders of variables are no words of a situation."""

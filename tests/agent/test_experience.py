@@ -16,13 +16,16 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import RetryPolicy
 
+from tests.memory.build import item
 from tests.support.fake_openai import KEY, FakeOpenAI, reply
 from wisen.agent.experience import Experience
 from wisen.core.errors import ModelFault, SettingsError, StoreError
-from wisen.core.records import MemoryMode, ModelRequest, Purpose, VerdictSource
+from wisen.core.records import MemoryItem, MemoryMode, ModelRequest, Purpose, Scope, VerdictSource
 from wisen.core.store import Store
 from wisen.core.workspace import Workspace
 from wisen.memory.bank import Bank, BankError
+from wisen.memory.guard.consensus import ConsensusSettings
+from wisen.memory.recall_settings import RecallSettings
 from wisen.models.embedder import MiniLM
 from wisen.models.remote import LiteLLMModel
 from wisen.models.scripted import ScriptedModel
@@ -247,6 +250,33 @@ async def test_hold_out_is_drawn_for_each_attempt(opened: Callable[..., Experien
         jobs = [await experience.recall("Refund order 20.", job_id="20") for _ in range(40)]
     assert 0 < sum(bool(job.advice) for job in jobs) < 40
     assert {one.propensity for job in jobs for one in job.recall.ranked} == {0.5}
+
+
+@pytest.mark.parametrize("consensus", [None, ConsensusSettings()])
+async def test_advice_that_nothing_corroborates_is_held_back_where_it_is_asked_for(
+    opened: Callable[..., Experience], consensus: ConsensusSettings | None
+) -> None:
+    def taught(number: int, when: str, content: str) -> MemoryItem:
+        scope = Scope(suite="desk", actions=("find", "ask", "pay", "hide", "call"))
+        return item(content, when=when, scope=scope, evidence=[f"traj-{number}"], tasks=[f"task-{number}"])
+
+    asked = ("Refund order <1>.", "Refund the order <1>.", "Refund order <1>, please.", "Please refund order <1>.")
+    items = [
+        taught(number, when, "find(order='<1>'); ask(who='Ann'); pay(order='<1>')") for number, when in enumerate(asked)
+    ]
+    items += [
+        taught(10 + number, f"Call {name} about lunch.", f"call(who='{name}')") for number, name in enumerate(NAMES)
+    ]
+    items.append(taught(90, "Refund order <1>. Thank you.", "hide(order='<1>'); pay(order='<1>')"))
+    settings = RecallSettings(k=30, max_tokens=10_000, floor=-1, recording_floor=-1, candidates=30)
+    async with opened(settings=settings, consensus=consensus) as experience:
+        await experience.keeper.change(lambda bank: bank.propose(items, actor="test"))
+        advice = (await experience.recall("Refund order 55.")).advice
+    assert "ask(who='Ann')" in advice
+    assert ("hide(" in advice) is (consensus is None)
+
+
+NAMES = ("Bo", "Cy", "Di", "Ed", "Flo", "Gus", "Hal", "Ida", "Jo", "Kim", "Lee", "Mo", "Ned", "Oz", "Pat", "Quin")
 
 
 async def test_a_job_goes_through_a_strict_checkpointer_to_another_process(

@@ -15,12 +15,7 @@ from tests.support.report_variants import HOSTILE, empty, hostile, memory_only, 
 from tests.support.sample_report import sample_report
 from wisen.app.report import figures, gates, learning_curve, read_report, render_html, roles, views, words
 from wisen.core.errors import StoreError
-from wisen.core.records import (
-    Artifact,
-    GateAnswer,
-    Interval,
-    RunReport,
-)
+from wisen.core.records import Ablation, Artifact, GateAnswer, Interval, NonInferiority, RunReport
 
 VOID = {"meta", "img", "br"}  # SVG's childless elements close themselves
 CHROMIUM = Path("/usr/bin/chromium-headless-shell")
@@ -348,3 +343,36 @@ def test_no_page_scrolls_sideways_and_none_asks_for_anything(
             assert dialogs == []
         finally:
             browser.close()
+
+
+def test_a_gate_tells_what_must_not_get_worse_and_how_its_parts_did(report: RunReport) -> None:
+    gate = report.gates[0]
+    worse = NonInferiority(
+        name="violations",
+        measure="violation",
+        margin=0.05,
+        alpha=0.025,
+        panel_digest="p",
+        outcomes=gate.outcomes,
+        difference=gate.difference,
+        p_value=1.0,
+        answer=GateAnswer.KEEP,
+        reason="violations: 12 more, worse",
+    )
+    part = Ablation(
+        parts="new weights, old memory",
+        release_id="w",
+        outcomes=gate.outcomes,
+        difference=gate.difference,
+        p_value=0.2,
+    )
+    held = gate.model_copy(
+        update={"answer": GateAnswer.KEEP, "noninferior": (worse,), "ablation": (part,), "test": "betting"}
+    )
+    said = gates.why(held)
+    assert said.startswith("Not promoted: ahead on these tasks, but") and "12 more, worse" in said
+    page = render_html(report.model_copy(update={"gates": (held,)}), artifacts=Path("none"))
+    assert "12 more, worse" in page and "new weights, old memory" in page and "betting confidence sequence" in page
+    assert "betting confidence sequence" not in render_html(report, artifacts=Path("none"))
+    families = report.gates[1].model_copy(update={"claim": "families"})
+    assert "410\u00a0families would decide" in gates.why(families)

@@ -1,8 +1,11 @@
 """docker-compose.yml, Dockerfile and .dockerignore: what can be known of them without a container engine."""
 
+import configparser
 import os
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -13,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from tests.support.loopback import Loopback
 from tests.support.servers import Chroma, PostgreSQL
@@ -27,7 +31,7 @@ LIBPQ = {"PGPASSWORD"}  # PostgreSQL's own client library reads it
 
 
 def test_every_service_says_how_it_is_and_is_waited_for() -> None:
-    assert set(SERVICES) == {"postgres", "chroma", "wisen", "vllm"}
+    assert set(SERVICES) == {"postgres", "chroma", "wisen", "schedule", "vllm"}
     for service in SERVICES.values():
         assert {"test", "interval", "timeout", "retries"} <= set(service["healthcheck"])
     assert {name: one["condition"] for name, one in SERVICES["wisen"]["depends_on"].items()} == {
@@ -73,6 +77,30 @@ def test_volumes_are_declared_and_the_workspace_is_on_one() -> None:
     assert {volume for volumes in mounted.values() for volume, _ in volumes} == set(COMPOSE["volumes"])
     assert f"WORKDIR {mounted['wisen'][0][1]}\n" in DOCKERFILE
     assert SERVICES["chroma"]["command"][-2:] == ["--path", mounted["chroma"][0][1]]
+
+
+def test_the_schedule_is_the_same_wisen_on_a_profile_and_comes_back() -> None:
+    wisen, schedule = SERVICES["wisen"], SERVICES["schedule"]
+    own = {"profiles", "restart", "stop_grace_period", "command", "healthcheck"}
+    assert {key for key in schedule if schedule[key] != wisen.get(key)} == own
+    assert schedule["profiles"] == ["schedule"] and schedule["restart"] == "unless-stopped"
+    asked = [one.replace("${SCHEDULE_CRON:-", "").removesuffix("}") for one in schedule["command"]]
+    told = CliRunner().invoke(app, [*asked, "--dry-run"])
+    assert told.exit_code == 0 and "cron 0 2 * * *" in told.output
+    test = schedule["healthcheck"]["test"]
+    assert test[:2] == ["CMD", "wisen"] and CliRunner().invoke(app, test[2:]).exit_code == 1  # none is at work here
+
+
+def test_the_systemd_unit_runs_it_and_lets_it_end_in_good_order() -> None:
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string((ROOT / "docs" / "wisen-schedule.service").read_text())
+    service = unit["Service"]
+    program, *args = shlex.split(service["ExecStart"])
+    assert program.endswith("/wisen") and service["Restart"] == "on-failure"
+    assert service["SuccessExitStatus"] == str(128 + signal.SIGTERM) and service["RestartPreventExitStatus"] == "2"
+    told = CliRunner().invoke(app, [*args, "--dry-run"])
+    assert told.exit_code == 0 and "cron 0 2 * * *" in told.output, told.output
 
 
 def test_the_model_server_is_on_a_profile_and_what_the_client_needs() -> None:

@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wisen.core.errors import SettingsError
 from wisen.core.records import GateAnswer, GateDecision, PairedOutcome
 from wisen.evolution.gate import decide
-from wisen.evolution.settings import GateSettings
+from wisen.evolution.gates.competing import adjusted, best
+from wisen.evolution.gates.evidence import Evidence, weigh
+from wisen.evolution.gates.settings import GateSettings
 
 ONCE = GateSettings(per_template=1, alpha=0.05, uses=1, resamples=2_000)
 
@@ -121,3 +124,128 @@ def test_over_a_panels_life_false_promotions_stay_within_the_budget() -> None:
                 break
     error = (rule.alpha * (1 - rule.alpha) / lives) ** 0.5
     assert 0 < fooled / lives <= rule.alpha + 2 * error
+
+
+# Other units, looks on the way, several candidates
+
+
+def families(*means: float, each: int = 10) -> list[PairedOutcome]:
+    """Families of `each` tasks, with these mean differences."""
+    return [
+        PairedOutcome(
+            task_id=f"{number}-{task}",
+            family=str(number),
+            old=mean < 0 and task < round(-mean * each),
+            new=task < round(mean * each),
+        )
+        for number, mean in enumerate(means)
+        for task in range(each)
+    ]
+
+
+def test_a_claim_about_families_counts_families() -> None:
+    """One family that gains much is luck, however many tasks it has; twenty are not."""
+    rule = ONCE.model_copy(update={"claim": "families"})
+    one = families(1.0, *[0.0] * 12)
+    assert gate(one).answer is GateAnswer.PROMOTE
+    decision = gate(one, rule)
+    assert decision.answer is GateAnswer.NOT_ENOUGH_EVIDENCE and (decision.claim, decision.test) == (
+        "families",
+        "betting",
+    )
+    assert decision.difference.mean == pytest.approx(1 / 13) and "1 of 13 families" in decision.reason
+    assert "families would decide" in decision.reason
+    assert gate(families(*[0.5] * 20), rule).answer is GateAnswer.PROMOTE
+    alike = families(*[0.3] * 6, -0.3, *[0.3] * 6)  # seven of thirteen times as sure as a sign test has it
+    assert gate(alike, rule).answer is GateAnswer.NOT_ENOUGH_EVIDENCE
+    single = gate(families(*[1.0] * 5, 0.0, each=1), rule)  # each family is one task: the exact test again
+    assert single.test == "mcnemar" and single.p_value == pytest.approx(1 / 32)
+
+
+def test_attempts_at_a_task_are_one_observation() -> None:
+    twice = [pair for pair in outcomes(wins=4, both=8) for _ in range(3)]
+    assert gate([pair.model_copy(update={"task_id": str(n)}) for n, pair in enumerate(twice)]).p_value < 0.001
+    decision = gate(twice)
+    assert decision.answer is GateAnswer.NOT_ENOUGH_EVIDENCE and decision.test == "betting"
+    assert decision.difference.mean == pytest.approx(4 / 12) and "4 of 12 tasks" in decision.reason
+
+
+def anytime(pairs: Sequence[PairedOutcome], of: int | None = None, **changed: object) -> GateDecision:
+    rule = ONCE.model_copy(update={"kind": "anytime", "batch": 10, **changed})
+    return decide(
+        pairs,
+        candidate_id="new",
+        incumbent_id="old",
+        panel_digest="p",
+        use=1,
+        settings=GateSettings.model_validate(rule.model_dump()),
+        seed=0,
+        of=of,
+    )
+
+
+def test_looks_stop_at_a_clear_win_a_clear_loss_and_the_end() -> None:
+    draw = random.Random(1)
+    win = anytime(outcomes(wins=10, losses=90), of=100)
+    assert win.answer is GateAnswer.PROMOTE and len(win.outcomes) == 10 and win.of == 100 and win.test == "betting"
+    loss = anytime(outcomes(losses=20, both=80), of=100)
+    assert loss.answer is GateAnswer.KEEP and len(loss.outcomes) == 10
+    close = outcomes(wins=14, losses=5, both=31)
+    draw.shuffle(close)
+    whole = anytime(close, futility=0.0)
+    assert whole.of is None and len(whole.outcomes) == 50
+    # The end reads the exact test, with half of alpha: twice its p-value, sum of C(19, k) for k >= 14, is compared.
+    assert whole.test == "mcnemar" and whole.p_value == pytest.approx(2 * 16664 / 2**19)
+    assert whole.answer is GateAnswer.NOT_ENOUGH_EVIDENCE and (whole.tasks_needed or 0) > 0
+
+
+def lives(rule: GateSettings, count: int, differing: float, tasks: int) -> float:
+    """The share of panel lives in which a candidate that is no better was promoted."""
+    draw, fooled = random.Random(3), 0
+    for life in range(count):
+        for use in range(1, rule.uses + 1):
+            pairs = [
+                PairedOutcome(task_id=str(task), family="f", old=old, new=old != (draw.random() < differing))
+                for task, old in enumerate(draw.random() < 0.5 for _ in range(tasks))
+            ]
+            if gate(pairs, rule, use, seed=life).answer is GateAnswer.PROMOTE:
+                fooled += 1
+                break
+    return fooled / count
+
+
+def test_looks_fool_nobody_more_often_than_the_budget() -> None:
+    rule = GateSettings(alpha=0.2, uses=2, resamples=100, kind="anytime", batch=5, futility=0.0)
+    assert lives(rule, 60, 0.3, 40) <= 0.2 + 2 * (0.16 / 60) ** 0.5
+
+
+def test_a_bound_that_is_too_liberal_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted fault: bets that pay more for a win than they lose by a loss."""
+    from wisen.core import betting
+
+    fair = betting._growth
+    monkeypatch.setattr(betting, "_growth", lambda values, margin: fair(values, margin) + 0.5 * (values[..., None] > 0))
+    rule = GateSettings(alpha=0.2, uses=2, resamples=100, kind="anytime", batch=5, futility=0.0)
+    assert lives(rule, 25, 0.5, 40) > 0.2 + 2 * (0.16 / 25) ** 0.5
+
+
+def test_the_best_of_those_that_compete_has_to_pass_holm() -> None:
+    def weighed(wins: int, losses: int) -> Evidence:
+        return weigh(outcomes(wins, losses, both=40), ONCE, ONCE.alpha, seed=0)
+
+    found = {"both": weighed(5, 0), "weights": weighed(0, 3), "memory": weighed(3, 3)}
+    assert found["both"].p_value <= ONCE.alpha < adjusted(found)["both"] == pytest.approx(3 / 32)
+    assert best(found, ONCE.alpha) == "both"  # it is named, and does not pass
+    found = {"both": weighed(9, 0), "weights": weighed(12, 0), "memory": weighed(9, 0)}
+    assert best(found, ONCE.alpha) == "weights"
+    assert best({"both": weighed(9, 0), "memory": weighed(9, 0)}, ONCE.alpha) == "both"
+
+
+def test_settings_that_would_do_nothing_are_refused() -> None:
+    for wrong in (
+        {"attempts": 2},
+        {"kind": "anytime", "ablation": "compete"},
+        {"noninferior": {"far": {"measure": "success"}}},
+    ):
+        with pytest.raises((SettingsError, ValueError)):
+            GateSettings.model_validate(wrong)

@@ -132,6 +132,27 @@ def test_what_nobody_corroborates_is_held_back_behind_what_somebody_does() -> No
     assert held_back({"new": 0.3}, {"sure elsewhere"}, SETTINGS) == set()
 
 
+def sure(one: Reading, among: list[Reading]) -> bool:
+    return corroborated(one, among, weights_of([one, *among, *ELSEWHERE]), SETTINGS)
+
+
+def test_two_that_agree_on_something_else_do_not_corroborate_each_other() -> None:
+    forged = [reading(f"bad-{n}", "note it", "finish") for n in range(3)]
+    assert not sure(forged[0], [*forged[1:2], *others(3, *CAREFUL)])
+    assert not sure(forged[0], forged[1:2])
+    assert sure(forged[0], [*forged[1:], *others(3, *CAREFUL)])  # three do: the known limit
+    assert sure(others(1, *CAREFUL)[0], [reading("one", *CAREFUL, sources=2)])  # what two tasks taught is two votes
+
+
+def test_what_leaves_out_what_all_who_agree_do_is_not_corroborated() -> None:
+    hasty = reading("bad", "look", "pay", "finish")
+    weights = weights_of([hasty, *others(5, *CAREFUL), *ELSEWHERE])
+    assert agreement(hasty, others(1, *CAREFUL)[0], weights) >= SETTINGS.alike
+    assert not sure(hasty, others(5, *CAREFUL))
+    mixed = [*others(3, *CAREFUL), *(reading(f"hasty-{n}", "look", "pay", "finish") for n in range(2))]
+    assert sure(hasty, mixed)  # two of five do without: it is not usual
+
+
 steps = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=6)
 
 

@@ -8,9 +8,9 @@ from tests.memory.build import item, observation, request
 from wisen.core.records import ItemStatus, MemoryItem, ModelRequest, Scope, Trust
 from wisen.core.store import Store
 from wisen.memory.bank import Bank
-from wisen.memory.guard.consensus import ConsensusSettings
-from wisen.memory.guard.lessons import lessons_of
-from wisen.memory.guard.review import Review, induction
+from wisen.memory.guard.consensus import ConsensusSettings, Departure
+from wisen.memory.guard.lessons import Lesson, lessons_of
+from wisen.memory.guard.review import SAME, Review, induction
 from wisen.memory.guard.situations import ENOUGH
 from wisen.memory.recall import RecallSettings, recall
 from wisen.models.embedder import MiniLM
@@ -53,10 +53,7 @@ async def test_an_outlier_is_quarantined_its_lesson_kept_and_a_lone_newcomer_let
     assert lesson.when_to_use == BAD.when_to_use
     assert lesson.departure.missing == ("ask", "find")
     assert lesson.departure.foreign == ("hide",)
-    assert "find, then ask, then pay" in lesson.text
-    assert "hide" not in lesson.text  # nothing of what was set aside is handed on
-    assert await review.lessons_for("Refund order 77", [lesson]) == (lesson,)
-    assert await review.lessons_for("Water the plants", [lesson]) == ()
+    assert lesson.departure.common == ("find", "ask", "pay", "finish")
 
 
 async def test_what_was_set_aside_is_known_when_nobody_is_there_to_speak_against_it(
@@ -71,6 +68,30 @@ async def test_what_was_set_aside_is_known_when_nobody_is_there_to_speak_against
     other = advice("call(who='Ann'); finish()", "Refund order <1> today.", 31)
     await offer(bank, store, review, [other])
     assert bank.snapshot().statuses[other.id] is ItemStatus.PROBATION
+
+
+async def test_a_lesson_is_for_its_own_situation_and_not_for_all_of_one_house(bank: Bank, embedder: MiniLM) -> None:
+    def here(what: str) -> str:
+        return f"At Dunmore Boats, from the list of errands of the morning, and thank you for seeing to it: {what}"
+
+    names = ("Bo", "Cy", "Di", "Ed", "Flo")
+    acts = {"Call {} about the roof.": "call(who='Bo')", "Pay the bill of {}.": "pay(order='7')", **DONE}
+    crowd = [advice(act, here(what.format(name)), n) for what, act in acts.items() for n, name in enumerate(names)]
+    bank.propose(crowd, actor="test")
+    lesson = Lesson(
+        departure=Departure(item_id="mem-bad", missing=("ask",)),
+        kind=crowd[0].kind,
+        scope=crowd[0].scope,
+        when_to_use=here("Pay the bill of Jo."),
+        version=1,
+    )
+    same, other = advice("list(); pay()", here("Pay the bill of Jo."), 90), advice("sing()", here("Sing for Jo."), 91)
+    vectors = await embedder.embed([lesson.when_to_use, other.when_to_use])
+    assert float(vectors[0] @ vectors[1]) >= SAME  # as all of this house is alike
+    assert set(await Review(embedder).doubts([same, other], bank.snapshot(), [lesson])) == {same.id}
+
+
+DONE = {"List what {} has.": "list()", "Note the wishes of {}.": "note(what='x')"}
 
 
 async def test_a_person_withdraws_a_lesson_and_a_restored_bank_forgets_none(
@@ -108,7 +129,8 @@ class All:
         return [(key, 0.9) for key in sorted(ids)][:n]
 
 
-async def test_recall_leaves_out_what_nobody_corroborates_where_somebody_does(bank: Bank, review: Review) -> None:
+async def test_recall_leaves_out_what_nobody_corroborates_where_somebody_does(bank: Bank, embedder: MiniLM) -> None:
+    review = Review(embedder, ConsensusSettings(lead=0.6))  # so that the first of its kind has a chance
     rest = [
         advice(f"call(who='{number}'); list(); finish()", f"Call {name} about {what}.", 50 + number)
         for number, (name, what) in enumerate((name, what) for name in ("Bo", "Cy", "Di", "Ed") for what in ROOMS)

@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks import memory_methods
 from benchmarks.memory_methods import figures, main
-from benchmarks.method_streams import WRITTEN, Cell, played, stream
+from benchmarks.method_parts import SUITES, WRITTEN, Cell, place_of, stream
+from benchmarks.method_streams import PRACTICE, Practised, played
 from wisen.models.embedder import MiniLM
 from wisen.models.scripted import ScriptedModel
 from wisen.models.uniform import UniformModel
@@ -52,7 +53,21 @@ async def test_the_first_wave_knows_nothing_and_later_ones_are_told() -> None:
 async def test_replies_that_cannot_be_read_are_counted() -> None:
     writer = ScriptedModel(lambda request: "no JSON")
     one = await played(replace(CELL, method="reasoningbank", tasks=2), UniformModel(), writer, MiniLM())
-    assert (one["read"], one["failed"], one["bank"]) == (2, 2, 0)
+    assert one["read"] == one["failed"] == 2 * (1 + PRACTICE) and one["bank"] == 0
+
+
+async def test_methods_learn_from_the_same_practice_which_no_row_holds() -> None:
+    practised, cells = Practised(), [replace(CELL, method=name, tasks=2) for name in ("none", "raw", "cases")]
+    rows = []
+    for cell in cells:
+        rows.append((await played(cell, UniformModel(), None, MiniLM(), practised))["rows"])
+        seen = [id(episode) for by_task in practised.values() for found in by_task.values() for episode in found]
+        if cell.method == "raw":
+            first = seen
+    assert [len(one) for one in rows] == [2, 2, 2] and seen == first and len(seen) == 2 * PRACTICE
+    (found,) = practised.values()
+    for episode in (episode for group in found.values() for episode in group):
+        assert episode.recall is None or not episode.recall.shown
 
 
 def test_every_written_method_can_be_asked_for() -> None:
@@ -66,7 +81,12 @@ def test_both_orders_hold_the_same_tasks() -> None:
     suite = GeneratedSuite(0)
     plain, mixed = (stream(suite, "generated", 0, 24, shuffled) for shuffled in (False, True))
     assert plain != mixed and {task.id for task in plain} == {task.id for task in mixed}
-    assert len({(task.template_id, task.params["place"]) for task in plain}) == 4
+    assert len({place_of(task) for task in plain}) == len({place_of(task) for task in plain[:4]}) == 4
+
+
+def test_a_function_comes_back_though_its_mutation_is_another() -> None:
+    tasks = stream(SUITES["code-repair"][0](0), "code-repair", 0, 12, False)
+    assert len({task.params["function"] for task in tasks}) == 2 < len({task.template_id for task in tasks})
 
 
 def test_a_method_is_paired_with_its_own_seed() -> None:

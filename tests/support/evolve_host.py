@@ -30,7 +30,7 @@ from wisen.environments import registry
 HEAVY = (
     "chromadb langgraph.graph sentence_transformers torch transformers.models.llama matplotlib.pyplot "
     "wisen.app.cli wisen.app.commands.evolve wisen.app.report wisen.evolution.evolve wisen.models.local "
-    "wisen.trainers.rft scipy.stats statsmodels.stats.proportion"
+    "wisen.trainers.trainer scipy.stats statsmodels.stats.proportion"
 )
 PATIENCE = 5.0  # seconds
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: who loses its parent below becomes this process's child
