@@ -16,10 +16,14 @@ what else there is to know, on one bank of each organisation: what becomes of th
 a forged one with no benign item beside it; all ten aimed at two errands, which alone are asked for; and attacks that
 know the defence: copies that agree on one course, and courses that differ in a value alone.
 
-The defence's numbers were chosen on organisations 3 to 8; organisations 0, 1 and 2 are the test. Intervals are over
-queries: another attacker's items are another draw, and what the worst bank shows is as near as this comes to it. Writes
-attack.md and attack.json to the output folder. The vectors are kept there, so a second start goes on from them. One
-core, some five minutes.
+The defence's numbers were chosen on organisations 3 to 8; organisations 0, 1 and 2 are the test. (`lead` was raised
+there from 0.6 to 0.8 after a run of the test had shown 2.1 to 2.6 % at k = 1.) What falls short: sifted at recall alone
+2.1 to 2.3 % are poisoned, with both kinds mixed 2.1 % at k = 1, and a bank with nothing forged loses 2.2 points at
+k = 5. Intervals are over queries: another attacker's items are another draw, and what the worst bank shows is as near
+as this comes to it.
+
+Writes attack.md and attack.json to the output folder. The vectors are kept there, so a second start goes on from them.
+One core, some four minutes.
 """
 
 import argparse

@@ -159,6 +159,6 @@ def _told(state: "State", at_work: bool, now: "datetime") -> list[str]:
             f"{turn.number:4}  {turn.begun:%Y-%m-%d %H:%M} UTC  cycle {turn.cycle or '-'}  {turn.why}  {end}{fault}  "
             f"({turn.taken.told()})"
         )
-    if (turn := state.open) and turn.next_try:
-        lines.append(f"turn {turn.number} is tried again at {turn.next_try:%Y-%m-%d %H:%M:%S} UTC")
+    if (begun := state.open) and begun.next_try:
+        lines.append(f"turn {begun.number} is tried again at {begun.next_try:%Y-%m-%d %H:%M:%S} UTC")
     return lines + _planned(state.plan, now, state)

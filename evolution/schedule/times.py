@@ -22,7 +22,7 @@ def check(cron: str, timezone: str) -> None:
         next(CronSim(cron, datetime(2000, 1, 1, tzinfo=UTC)))
     except (CronSimError, StopIteration) as error:
         raise SettingsError(
-            f"{cron!r} is no cron expression: {error or 'it never comes'}",
+            f"{cron!r} is no cron expression: {str(error) or 'it never comes'}",
             'minute, hour, day, month, weekday: "0 2 * * *" is each night at two',
         ) from error
 

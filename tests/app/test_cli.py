@@ -47,6 +47,12 @@ COMMANDS = [
     ["releases"],
     ["releases", "list"],
     ["releases", "rollback"],
+    ["releases", "show"],
+    ["releases", "promote"],
+    ["releases", "export"],
+    ["releases", "import"],
+    ["schedule"],
+    ["schedule", "status"],
 ]
 
 
