@@ -109,6 +109,30 @@ def test_a_run_that_is_killed_at_any_moment_comes_to_the_same(
     assert tally.amiss == []
 
 
+def test_a_schedule_that_is_killed_goes_on_with_its_turn(host: Host, tmp_path: Path) -> None:
+    """SIGKILL in its collection, its training and its gate, then SIGTERM; a turn is due each second all the while."""
+    small = ("collect.first=3", "gate.per_template=2", "report.per_template=1", "train.tokens=8000")
+    args = ["schedule", "--workspace", str(tmp_path), "--config", str(host.config), "--cron", "* * * * * *"]
+    args += ["--turns", "1", *(part for one in small for part in ("--set", one))]
+    before = host.played()
+    for write in ("mark cycle/1/bank", "checkpoint c1", "gate .*"):
+        host.start(*args, kill={"when": "before", "write": write, "nth": 1})
+        assert host.code() == -signal.SIGKILL, host.said()
+        (turn,) = json.loads((tmp_path / "schedule.json").read_text())["turns"]
+        assert turn["cycle"] == 1 and turn["end"] is None
+    pid = host.start(*args)
+    host.await_line("cycle 1")
+    os.kill(pid, signal.SIGTERM)
+    assert host.code() == 128 + signal.SIGTERM and "goes on with it" in host.said(), host.said()
+    host.start(*args)
+    assert host.code() == 0 and "the schedule ends: 1 turns are done" in host.said(), host.said()
+    whole = result(tmp_path)
+    again = host.played() - before - len(whole.trajectories)
+    assert 0 <= again <= 4 and len(whole.gates) == 1  # each worker's episode that SIGTERM came into
+    (turn,) = json.loads((tmp_path / "schedule.json").read_text())["turns"]
+    assert (turn["number"], turn["cycle"], turn["end"]) == (1, 1, "done")
+
+
 @pytest.mark.timeout(900)  # it starts four processes that import litellm
 def test_a_curation_that_is_killed_goes_on_where_it_stood(host: Host, tmp_path: Path) -> None:
     """SIGKILL just before and just after the ledger takes what came of a batch: none is lost, and none read twice."""

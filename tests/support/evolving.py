@@ -42,6 +42,7 @@ class Host:
         self.config.write_text(settings)
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WISEN_")}
         environment["OPENBLAS_NUM_THREADS"] = "1"  # numpy would start threads at import, and threads do not fork
+        environment["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # nor does pyarrow's, where that is installed
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.evolve_host"],
             cwd=ROOT,
