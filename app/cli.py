@@ -38,7 +38,9 @@ ConfigOption = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", help="One setting, e.g. --set train.epochs=2. May be repeated.", metavar="KEY=VALUE"),
+    typer.Option(
+        "--set", "-s", help="One setting, e.g. --set train.tokens=50000. May be repeated.", metavar="KEY=VALUE"
+    ),
 ]
 ApiBaseOption = Annotated[
     str | None, typer.Option(help="Where a remote model is served, if not at its provider.", metavar="URL")

@@ -26,6 +26,7 @@ WISEN = str(Path(sys.executable).with_name("wisen"))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 pytestmark = pytest.mark.timeout(300)  # fresh processes that import torch, on a machine that may be busy
 ELSEWHERE = {"embedded.py", "desk.py"}  # from an installed wheel, in tests/project/test_embedding.py
+SETTINGS = {"gate.md": "[gate]", "schedule.md": "[schedule]"}
 TRIED = {
     "ask_choice.py",
     "own_model.py",
@@ -38,6 +39,7 @@ TRIED = {
     "refunds.py",
     "helpdesk.py",
     "remembering.py",
+    *SETTINGS.values(),
 } | ELSEWHERE
 
 
@@ -80,6 +82,17 @@ def test_every_block_of_code_is_tried_here() -> None:
     assert {name for page in PAGES for name in files(page)} == TRIED
 
 
+@pytest.mark.parametrize(("page", "block"), SETTINGS.items())
+def test_settings_are_read_from_the_file_that_holds_them(
+    page: str, block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("wisen.toml").write_text(files(ROOT / "docs" / page)[block], encoding="utf-8")
+    resolved = CliRunner().invoke(app, ["evolve", "--dry-run"])
+    assert resolved.exit_code == 0 and block in resolved.output, resolved.output
+    assert resolved.output != CliRunner().invoke(app, ["evolve", "--dry-run", "--config", os.devnull]).output
+
+
 def test_the_index_names_every_page_and_links_lead_somewhere() -> None:
     for page in PAGES:
         links = {target for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()) if "://" not in target}
@@ -98,13 +111,16 @@ def test_commands_and_their_settings_exist(page: Path, tmp_path: Path, monkeypat
         dry = {"evolve": ["--dry-run"], "run": ["--dry-run"], "env": ["--help"], "doctor": ["--help"]}.get(words[1], [])
         if words[:3] == ["wisen", "models", "serve"] and len(words) > 3:
             dry = ["--help"]  # it would go on to load what it names
+        if words[:2] == ["wisen", "schedule"] and "status" not in words:
+            dry = ["--dry-run"]  # it would wait for the night
         if words[:3] == ["wisen", "memory", "serve"]:
             dry = ["--help"]  # it would serve; how, is in tests/app/test_memory_server.py
         result = CliRunner().invoke(app, [*words[1:], *dry])
         # Commands that look into a workspace get as far as to find none; a wrong option or setting fails before that.
         # The memory's page makes its own, and each of its commands does what it says.
         found_none = page.stem != "memory" and (
-            isinstance(result.exception, StoreError) or "has no report" in str(result.exception)
+            isinstance(result.exception, StoreError)
+            or any(said in str(result.exception) for said in ("has no report", "holds no release"))
         )
         assert result.exit_code == 0 or found_none, (words, result.output, result.exception)
 
