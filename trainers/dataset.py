@@ -94,14 +94,15 @@ def step_rows(trajectories: Sequence[Trajectory], keep: Filter = successes) -> l
 
 
 def decisions(trajectory: Trajectory, *, strip: bool = False) -> list[Row]:
-    """One row per decision of a trajectory; with `strip` as if memory had shown nothing."""
+    """One row per decision of a trajectory; with `strip` as if memory had shown nothing. Of tokens that a remote server
+    returned it is not known where memory stands: to strip that is a `WisenError`."""
     rows = []
     for step in trajectory.steps:
         replaced = {call.parent_id for call in step.calls}
         for call in step.calls:
             if call.reply.choice is not None and call.id in replaced:  # a draft is not what was done
                 continue
-            row = _decision(trajectory, step, call)
+            row = _decision(trajectory, step, call, strip)
             if row is not None:
                 rows.append(stripped(row) if strip else row)
     return rows
@@ -124,7 +125,7 @@ def stripped(row: Row) -> Row:
     )
 
 
-def _decision(trajectory: Trajectory, step: Step, call: ModelCall) -> Row | None:
+def _decision(trajectory: Trajectory, step: Step, call: ModelCall, strip: bool) -> Row | None:
     tokens, choice = call.reply.tokens, call.reply.choice
     if tokens is None:
         return None
@@ -139,7 +140,7 @@ def _decision(trajectory: Trajectory, step: Step, call: ModelCall) -> Row | None
         request=call.request,
         choice=0 if choice is None else choice.index,
         old=tokens.logprobs,
-        memory=_memory(trajectory, call),
+        memory=_memory(trajectory, call, strip),
         source=Source.SAMPLED,
         explored=choice is not None and choice.explored,
         task_id=trajectory.task.id,
@@ -147,13 +148,15 @@ def _decision(trajectory: Trajectory, step: Step, call: ModelCall) -> Row | None
     )
 
 
-def _memory(trajectory: Trajectory, call: ModelCall) -> Ranges:
+def _memory(trajectory: Trajectory, call: ModelCall, strip: bool) -> Ranges:
     assert call.reply.tokens is not None
     spans = [span for message in call.request.messages for span in message.spans]
     if not any(span.kind is SpanKind.MEMORY for span in spans):
         return ()
     ranges = call.reply.tokens.span_ranges
     if len(ranges) != len(spans):
+        if not strip:
+            return ()
         raise WisenError(
             f"{trajectory.id} shows memory, and where in its tokens is not known",
             "leave such attempts out: not ('memory' in tags)",

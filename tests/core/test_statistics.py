@@ -222,7 +222,7 @@ def test_holm_by_hand() -> None:
         holm([0.5, 1.5])
 
 
-@quick
+@settings(max_examples=15, deadline=None)  # statsmodels takes 60 ms for each
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_laws_of_holm(values: list[float]) -> None:
     adjusted = holm(values)

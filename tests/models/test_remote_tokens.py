@@ -11,7 +11,7 @@ from tests.support.attempts import attempt
 from tests.support.fake_openai import KEY, Answer, FakeOpenAI, reply
 from tests.support.serving import TOKEN, served
 from tests.support.talker import build_talker
-from wisen.core.errors import SettingsError
+from wisen.core.errors import SettingsError, WisenError
 from wisen.core.protocols import Capability
 from wisen.core.records import (
     Message,
@@ -27,7 +27,7 @@ from wisen.core.records import (
 )
 from wisen.models.local import LocalModel
 from wisen.models.remote import LiteLLMModel
-from wisen.trainers.dataset import step_rows
+from wisen.trainers.dataset import decisions, step_rows
 
 WAIT = ToolSpec(name="wait", description="Waits.")
 
@@ -100,6 +100,8 @@ async def test_it_can_be_trained_on_as_it_was_sampled(base: str, folder: Path) -
     loss, count = row_losses(AutoModelForCausalLM.from_pretrained(folder), [row], 0)
     assert count == len(answer.tokens.sampled_ids)
     assert float(loss.detach()) == pytest.approx(-sum(answer.tokens.logprobs), abs=1e-3)
+    with pytest.raises(WisenError, match="where in its tokens is not known"):
+        decisions(played(answer), strip=True)
 
 
 async def test_without_the_setting_nothing_is_asked_and_nothing_kept(base: str) -> None:
